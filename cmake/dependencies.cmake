@@ -1,0 +1,45 @@
+# What voxgrad stands on. One row each: pkg-config module, Debian package. Sets VOXGRAD_DEPENDENCIES (imported targets).
+# Used by the build and, installed, by find_package(voxgrad).
+set(voxgrad_rows
+    "openblas libopenblas-dev"
+    "lapacke liblapacke-dev"
+    "hdf5-openmpi libhdf5-openmpi-dev"
+    "libpcre2-8 libpcre2-dev"
+    "libutf8proc libutf8proc-dev"
+    "jansson libjansson-dev"
+    "libfyaml libfyaml-dev")
+
+set(VOXGRAD_DEPENDENCIES "")
+set(voxgrad_missing "")
+find_package(PkgConfig)
+if(NOT PkgConfig_FOUND)
+    message(FATAL_ERROR "pkg-config is missing. On Debian or Ubuntu: apt-get install pkg-config")
+endif()
+foreach(row IN LISTS voxgrad_rows)
+    separate_arguments(row)
+    list(GET row 0 module)
+    list(GET row 1 package)
+    string(MAKE_C_IDENTIFIER ${module} name)
+    pkg_check_modules(${name} QUIET IMPORTED_TARGET GLOBAL ${module})
+    if(${name}_FOUND)
+        list(APPEND VOXGRAD_DEPENDENCIES PkgConfig::${name})
+    else()
+        list(APPEND voxgrad_missing ${package})
+    endif()
+endforeach()
+find_package(MPI QUIET COMPONENTS C)
+if(MPI_C_FOUND)
+    list(APPEND VOXGRAD_DEPENDENCIES MPI::MPI_C)
+else()
+    list(APPEND voxgrad_missing libopenmpi-dev openmpi-bin)
+endif()
+find_package(OpenMP QUIET COMPONENTS C)
+if(OpenMP_C_FOUND)
+    list(APPEND VOXGRAD_DEPENDENCIES OpenMP::OpenMP_C)
+else()
+    list(APPEND voxgrad_missing libgomp1)
+endif()
+if(voxgrad_missing)
+    list(JOIN voxgrad_missing " " voxgrad_missing)
+    message(FATAL_ERROR "voxgrad needs libraries that are not here. On Debian or Ubuntu: apt-get install ${voxgrad_missing}")
+endif()
