@@ -12,9 +12,12 @@ DATA holds alice/ and stories260K/. Writes alice_*.npy and alice.txt; prints mea
 import argparse
 import itertools
 import json
+import os
 import pathlib
 import re
 import time
+
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # read while numpy is imported; the same bits wherever run
 
 import numpy as np
 import safetensors.torch
@@ -286,7 +289,7 @@ def golden(folder, names, subjects, ids, places, spaces, f, score, best, lead, s
         "scores": (score.reshape(shape).astype("<f4"), "space x subject x region: mean r over the outer folds"),
         "alphas": (best.reshape(shape[0], FOLDS, *shape[1:]).astype("<i4"),
                    "space x outer fold x subject x region: place of the penalty among 20, log-spaced from 1e-1 to 1e8"),
-        "lead": (lead.reshape(shape).astype("<f4"),
+        "lead": (lead.reshape(shape).round(9).astype("<f4"),
                  "space x subject x region: by how much the chosen penalty leads in mean inner r, least of the outer folds"),
         "slack": (slack.reshape(shape).astype("<f4"),
                   f"space x subject x region: how far the score moves at most with penalties whose mean inner r is within {TIE:g} of the best")}
