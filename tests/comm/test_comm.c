@@ -1,8 +1,9 @@
 /* Protects: a process alone needs no MPI, and everything of comm works in it. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
