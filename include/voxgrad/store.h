@@ -142,8 +142,10 @@ typedef struct {
 
 vg_status vg_store_open(const char *path, vg_store_file **file);
 void vg_store_close(vg_store_file *file);
+const char *vg_store_path(const vg_store_file *file); /* as it was opened */
 
 bool vg_store_has(const vg_store_file *file, const char *path); /* a group or dataset */
+bool vg_store_is_dataset(const vg_store_file *file, const char *path);
 bool vg_store_has_attribute(const vg_store_file *file, const char *path, const char *name);
 vg_status vg_store_describe(const vg_store_file *file, const char *path, vg_store_about *about);
 
@@ -186,11 +188,12 @@ vg_status vg_features_add_words(vg_layout *layout, const char *story, int64_t wo
 vg_status vg_features_add_space(vg_layout *layout, const vg_store_space *space, vg_store_space_datasets *datasets);
 
 /* All spaces of a features.h5, ours or a user's own in this layout, in the order of story, model, name, layer.
- * Errors: VG_INVALID (no /stories; a space that is not (words, columns) real numbers; a `valid` of another shape; names the dataset). */
+ * Errors: VG_INVALID (no /stories; a space that is not (words, columns) numbers; a `valid` of another shape; names the dataset). */
 vg_status vg_features_list(const vg_store_file *file, vg_store_space **spaces, int64_t *count);
 void vg_features_list_free(vg_store_space *spaces, int64_t count);
 
-/* values (words, columns), valid (words, columns; all 1 where the file has none), memory of the caller.
+/* values (words, columns), valid (words, columns; all 1 where the file has none), memory of the caller. What is not valid and not finite
+ * reads as 0.
  * Errors: VG_INVALID (a value that is valid but not finite: its word and column; a `valid` that is neither 0 nor 1). */
 vg_status vg_features_read(const vg_store_file *file, const vg_store_space *space, float *values, uint8_t *valid);
 

@@ -44,6 +44,11 @@ void vg_store_close(vg_store_file *file)
     free(file);
 }
 
+const char *vg_store_path(const vg_store_file *file)
+{
+    return file->path;
+}
+
 static vg_status wrong(const vg_store_file *file, const char *path, const char *what)
 {
     return vg_fail(VG_INVALID, "%s: %s: %s", file->path, path, what);
@@ -52,6 +57,15 @@ static vg_status wrong(const vg_store_file *file, const char *path, const char *
 bool vg_store_has(const vg_store_file *file, const char *path)
 {
     return strcmp(path, "/") == 0 || H5Oexists_by_name(file->file, path, H5P_DEFAULT) > 0;
+}
+
+bool vg_store_is_dataset(const vg_store_file *file, const char *path)
+{
+    hid_t object = vg_store_has(file, path) ? H5Oopen(file->file, path, H5P_DEFAULT) : H5I_INVALID_HID;
+    bool dataset = object >= 0 && H5Iget_type(object) == H5I_DATASET;
+    if (object >= 0)
+        H5Oclose(object);
+    return dataset;
 }
 
 bool vg_store_has_attribute(const vg_store_file *file, const char *path, const char *name)
@@ -439,14 +453,18 @@ static herr_t keep_name(hid_t group, const char *name, const H5L_info_t *info, v
     (void)group;
     (void)info;
     if (list->count == list->room) {
-        list->status = vg_fail(VG_DEFECT, "a group has more names than it said");
-        return -1;
+        int64_t room = list->room > 0 ? 2 * list->room : 16;
+        char **larger = realloc(list->names, (size_t)room * sizeof *larger);
+        if (larger == NULL) {
+            list->status = vg_fail(VG_NO_MEMORY, "no memory for %lld names", (long long)room);
+            return -1;
+        }
+        list->names = larger;
+        list->room = room;
     }
     list->status = vg_format(&list->names[list->count], "%s", name);
-    if (list->status != VG_OK)
-        return -1;
-    list->count++;
-    return 0;
+    list->count += list->status == VG_OK;
+    return list->status == VG_OK ? 0 : -1;
 }
 
 vg_status vg_store_list(const vg_store_file *file, const char *group, char ***names, int64_t *count)
@@ -459,10 +477,6 @@ vg_status vg_store_list(const vg_store_file *file, const char *group, char ***na
         return wrong(file, group, "is not there");
     if (H5Gget_info_by_name(file->file, group, &about, H5P_DEFAULT) < 0)
         return wrong(file, group, "is not a group");
-    if (about.nlinks > INT32_MAX)
-        return wrong(file, group, "holds more names than can be read");
-    VG_TRY(VG_NEW(&list.names, (int64_t)about.nlinks, "names"));
-    list.room = (int64_t)about.nlinks;
     herr_t code = H5Literate_by_name(file->file, group, H5_INDEX_NAME, H5_ITER_INC, NULL, keep_name, &list, H5P_DEFAULT);
     if (code < 0) {
         vg_store_names_free(list.names, list.count);
