@@ -48,6 +48,7 @@ typedef struct {
     vg_norm_kind norm;
     float norm_eps;
     bool learned_positions, has_biases;
+    int64_t block_parameters; /* entries of one block's matrices: 2 FLOPs each a position */
 } vg_model_shape;
 
 /* random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
@@ -63,6 +64,7 @@ typedef struct {
 vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_options *options, vg_model **model);
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
+vg_device *vg_model_device(const vg_model *model);
 
 /* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);
@@ -134,6 +136,10 @@ typedef struct {
 vg_mark vg_engine_mark(const vg_engine *engine);
 void vg_engine_release(vg_engine *engine, vg_mark mark);
 void vg_engine_reset(vg_engine *engine);
+
+/* The embeddings of `count` tokens (host, all in the vocabulary) to x (count, width), device, before positions: for rows whose embeddings are
+ * wanted themselves. Takes 4 bytes a token, up to 256, of the arena. */
+vg_status vg_engine_embed(vg_engine *engine, int64_t count, const int32_t *tokens, float *x);
 
 /* What one batch is going to ask, to know its memory beforehand: prefix, then forward, then (where vjp) vjp, then (where directions > 0)
  * jvp, without a release between. The bytes are those that these calls take, exactly (the calls themselves are run on paper);

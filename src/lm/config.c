@@ -189,6 +189,8 @@ static vg_status read_rest(const source *s, vg_config *config)
     config->biases = family->biases | (attention_bias ? family->attention_bias : 0) | (mlp_bias ? family->mlp_bias : 0);
     config->shape.has_biases = config->biases != 0;
     config->gated = family->tensors[VG_GATE] != NULL;
+    vg_model_shape *shape = &config->shape;
+    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) + shape->width * shape->mlp_width * (config->gated ? 3 : 2);
     VG_TRY(get_switch(s, "use_parallel_residual", true, &parallel));
     config->blocks = family->blocks == VG_PARALLEL_TWO_NORMS && !parallel ? VG_SEQUENTIAL : family->blocks;
     return VG_OK;

@@ -230,3 +230,13 @@ vg_status vg_pass_embed(vg_engine *engine, const vg_pass *pass, const vg_rows *r
     engine->arena.used = mark;
     return VG_OK;
 }
+
+vg_status vg_engine_embed(vg_engine *engine, int64_t count, const int32_t *tokens, float *x)
+{
+    int64_t width = engine->model->config.shape.width;
+    int32_t *token;
+    VG_TRY(VG_TAKE(&engine->arena, &token, count, "tokens"));
+    VG_RUN(engine, up, token, tokens, (size_t)count * sizeof *tokens);
+    VG_RUN(engine, gather_rows, count, width, engine->model->embedding, width, token, x, width);
+    return VG_OK;
+}

@@ -405,6 +405,11 @@ void vg_model_close(vg_model *model)
     free(model);
 }
 
+vg_device *vg_model_device(const vg_model *model)
+{
+    return model->device;
+}
+
 const vg_model_shape *vg_model_get_shape(const vg_model *model)
 {
     return &model->config.shape;
