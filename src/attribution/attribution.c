@@ -256,7 +256,7 @@ static vg_status forward(vg_attribution *a, vg_sweep *sweep)
         VG_TRY(vg_engine_prefix(a->engine, &before, false, &prefix));
     }
     VG_TRY(vg_engine_embed(a->engine, batch->rows * batch->length, batch->tokens, sweep->x));
-    vg_rows rows = {.groups = batch->rows, .members = 1, .length = batch->length, .start = batch->start, .embeddings = sweep->x, .prefix = prefix};
+    vg_rows rows = {.groups = batch->rows, .members = 1, .length = batch->length, .start = batch->start, .embeddings = sweep->x, .prefix = prefix, .seen = prefix != NULL ? batch->seen : NULL};
     vg_tape *tape;
     VG_TRY(vg_engine_forward(a->engine, &rows, sweep->gradient, false, &tape));
     sweep->tape = tape;

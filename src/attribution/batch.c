@@ -36,6 +36,7 @@ static vg_status allocate(vg_batch *batch, int64_t k)
     VG_TRY(vg_multiply(batch->rows, batch->prefix, "tokens of a block", &prefix));
     VG_TRY(vg_multiply(batch->rows, batch->length, "tokens of a block", &own));
     VG_TRY(VG_NEW(&batch->prefix_start, batch->rows, "window starts"));
+    VG_TRY(VG_NEW(&batch->seen, batch->rows, "window starts"));
     VG_TRY(VG_NEW(&batch->start, batch->rows, "window starts"));
     VG_TRY(VG_NEW(&batch->target, batch->rows, "targets"));
     VG_TRY(VG_NEW(&batch->prefix_tokens, prefix, "tokens of a block"));
@@ -47,7 +48,8 @@ static void fill_row(const vg_passage *passage, int32_t bos, int64_t k, vg_batch
 {
     const vg_window *window = &batch->windows[b];
     int64_t whole = batch->prefix + batch->length, start = whole - window->length;
-    batch->prefix_start[b] = (int32_t)(start < batch->prefix ? start : batch->prefix);
+    batch->prefix_start[b] = (int32_t)(start < batch->prefix ? start : at_least(batch->prefix - 1, 0));
+    batch->seen[b] = (int32_t)(start < batch->prefix ? batch->prefix : 0);
     batch->start[b] = (int32_t)at_least(start - batch->prefix, 0);
     batch->target[b] = passage->ids[window->to];
     for (int64_t t = start; t < whole; t++) {
@@ -98,6 +100,7 @@ void vg_batch_free(vg_batch *batch)
 {
     free(batch->windows);
     free(batch->prefix_start);
+    free(batch->seen);
     free(batch->start);
     free(batch->target);
     free(batch->prefix_tokens);

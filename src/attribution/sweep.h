@@ -13,7 +13,8 @@ typedef struct {
 typedef struct {
     int64_t rows, prefix, length;
     vg_window *windows;      /* (rows) */
-    int32_t *prefix_start;   /* (rows) first real position in the prefix; prefix: none is */
+    int32_t *prefix_start;   /* (rows) first real position in the prefix */
+    int32_t *seen;           /* (rows) prefix: all of it is seen; 0: the row is shorter, and its prefix is one token that nobody sees */
     int32_t *start;          /* (rows) first real position of the row's own */
     int32_t *prefix_tokens;  /* (rows, prefix) */
     int32_t *tokens;         /* (rows, length) */
