@@ -101,7 +101,8 @@ static vg_status read_shape(const source *s, vg_config *config)
     head_size = shape->width % shape->heads == 0 ? shape->width / shape->heads : 0;
     VG_TRY(get_extent(s, "head_dim", head_size, &shape->head_size));
     if (shape->heads > EXTENT_LIMIT / shape->head_size || shape->mlp_width > EXTENT_LIMIT)
-        return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads, (long long)shape->head_size);
+        return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads,
+                       (long long)shape->head_size);
     VG_TRY(get_switch(s, "use_sliding_window", family->sliding, &slides));
     VG_TRY(get_extent(s, "sliding_window", shape->positions, &sliding));
     if (slides && sliding < shape->positions)
@@ -114,8 +115,9 @@ static vg_status read_activation(const source *s, vg_config *config)
     static const struct {
         const char *name;
         vg_act_kind kind;
-    } known[] = {{"silu", VG_SILU},          {"swish", VG_SILU},         {"gelu", VG_GELU}, {"gelu_new", VG_GELU_TANH},
-                 {"gelu_fast", VG_GELU_TANH}, {"gelu_pytorch_tanh", VG_GELU_TANH}, {"relu", VG_RELU}};
+    } known[] = {{"silu", VG_SILU},          {"swish", VG_SILU},          {"gelu", VG_GELU},
+                 {"gelu_new", VG_GELU_TANH}, {"gelu_fast", VG_GELU_TANH}, {"gelu_pytorch_tanh", VG_GELU_TANH},
+                 {"relu", VG_RELU}};
     const char *key = config->family->keys.activation, *name = json_string_value(json_object_get(s->json, key));
     char list[128];
     size_t used = 0;

@@ -35,7 +35,8 @@ static vg_status check_row(const vg_model_shape *shape, const vg_pass *pass, con
     for (int64_t t = start; t < pass->S && rows->embeddings == NULL; t++) {
         int32_t token = rows->tokens[b * pass->S + t];
         if (token < 0 || token >= shape->vocabulary)
-            return vg_fail(VG_INVALID, "row %lld: token %d at position %lld; the model's vocabulary has %lld ids: is it another model's tokenizer?",
+            return vg_fail(VG_INVALID,
+                           "row %lld: token %d at position %lld; the model's vocabulary has %lld ids: is it another model's tokenizer?",
                            (long long)b, (int)token, (long long)t, (long long)shape->vocabulary);
     }
     return VG_OK;
@@ -186,12 +187,14 @@ vg_status vg_pass_begin(vg_engine *engine, const vg_rows *rows, int64_t last_que
     vg_pass *pass;
     VG_TRY(VG_OWN(engine, &pass, 1));
     *made = pass;
-    *pass = (vg_pass){.G = rows->groups, .M = rows->members, .S = rows->length, .last_queries = last_queries, .keep = keep, .prefix = rows->prefix};
+    *pass = (vg_pass){
+        .G = rows->groups, .M = rows->members, .S = rows->length, .last_queries = last_queries, .keep = keep, .prefix = rows->prefix};
     pass->P = rows->prefix != NULL ? rows->prefix->length : 0;
     VG_TRY(check_extents(shape, pass));
     pass->B = pass->G * pass->M;
     if (rows->prefix != NULL && rows->prefix->groups != rows->groups)
-        return vg_fail(VG_DEFECT, "engine: %lld groups of rows on a prefix of %lld", (long long)rows->groups, (long long)rows->prefix->groups);
+        return vg_fail(VG_DEFECT, "engine: %lld groups of rows on a prefix of %lld", (long long)rows->groups,
+                       (long long)rows->prefix->groups);
     if (rows->tokens == NULL && rows->embeddings == NULL && !engine->paper)
         return vg_fail(VG_DEFECT, "engine: rows without tokens and without embeddings");
     VG_TRY(VG_OWN(engine, &pass->block, shape->layers));

@@ -1,5 +1,6 @@
-/* model: puts the weights on the device, as the engine reads them: every matrix (out, in), queries, keys and values in one. One walk over the tensors that config and family call for serves to check the files (all of them
- * before any work), to load, and to draw random weights. */
+/* model: puts the weights on the device, as the engine reads them: every matrix (out, in), queries, keys and values in one. One walk over
+ * the tensors that config and family call for serves to check the files (all of them before any work), to load, and to draw random weights.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,8 @@ static vg_status visit_one(const walk *w, vg_role role, int64_t layer, bool is_b
         const char *number = strstr(family->block, "%d");
         snprintf(block, sizeof block, "%.*s%lld%s", (int)(number - family->block), family->block, (long long)layer, number + 2);
     }
-    snprintf(slot.name, sizeof slot.name, "%s%s%s.%s", role == VG_HEAD ? "" : w->prefix, block, family->tensors[role], is_bias ? "bias" : "weight");
+    snprintf(slot.name, sizeof slot.name, "%s%s%s.%s", role == VG_HEAD ? "" : w->prefix, block, family->tensors[role],
+             is_bias ? "bias" : "weight");
     return w->visit(w->context, &slot);
 }
 
@@ -96,7 +98,8 @@ static vg_status visit_one(const walk *w, vg_role role, int64_t layer, bool is_b
 static vg_status visit_linear(const walk *w, vg_role role, int64_t layer, const vg_linear *linear, int64_t first, int64_t rows)
 {
     VG_TRY(visit_one(w, role, layer, false, rows, linear->in, linear->weight != NULL ? linear->weight + first * linear->in : NULL));
-    return visit_one(w, role, layer, true, rows, 1, linear->bias != NULL && (w->model->config.biases & VG_BIT(role)) ? linear->bias + first : NULL);
+    return visit_one(w, role, layer, true, rows, 1,
+                     linear->bias != NULL && (w->model->config.biases & VG_BIT(role)) ? linear->bias + first : NULL);
 }
 
 static vg_status visit_norm(const walk *w, vg_role role, int64_t layer, const vg_norm_weights *norm)
@@ -173,7 +176,8 @@ static vg_status check_slot(void *context, const vg_slot *slot)
         return vg_fail(VG_INVALID, "%s: tensor \"%s\" has shape %s; the config calls for %s", tensor->path, slot->name,
                        vg_shape_text(tensor->dimensions, tensor->shape), vg_shape_text(dimensions, expected));
     if (tensor->type == VG_TENSOR_OTHER)
-        return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", tensor->path, slot->name, tensor->type_name);
+        return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", tensor->path, slot->name,
+                       tensor->type_name);
     c->used[tensor - c->tensors->tensors] = true;
     return VG_OK;
 }
@@ -199,8 +203,8 @@ static vg_status check_files(walk *w, check *c)
     for (int64_t i = 0; i < c->tensors->count; i++) {
         const vg_tensor *tensor = &c->tensors->tensors[i];
         if (!c->used[i] && !may_be_ignored(c->config, tensor->name))
-            return vg_fail(VG_INVALID, "%s: tensor \"%s\" %s is not one of a %s model as the config describes it", tensor->path, tensor->name,
-                           vg_shape_text(tensor->dimensions, tensor->shape), c->config->family->name);
+            return vg_fail(VG_INVALID, "%s: tensor \"%s\" %s is not one of a %s model as the config describes it", tensor->path,
+                           tensor->name, vg_shape_text(tensor->dimensions, tensor->shape), c->config->family->name);
     }
     return VG_OK;
 }
