@@ -7,20 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "cpu_ridge.h"
 
-#if defined(__x86_64__) && !defined(VG_SANITIZE)
-#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
-
 enum { COLUMNS = 64, ROWS = 8, PIECE = 4096 };
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
 
@@ -47,7 +37,7 @@ static inline void store(vg_type type, void *x, int64_t at, int64_t n, const dou
 }
 
 /* Copies the columns, sums them, and finds the dead ones. */
-WIDE static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
+VG_CLONES static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
 {
     double row[COLUMNS], begin[COLUMNS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
     int64_t same[COLUMNS], finite[COLUMNS];
@@ -73,7 +63,7 @@ WIDE static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n
 }
 
 /* Takes the mean off the rows of one segment; gives the segment's own mean and its sum of squares about that. */
-WIDE static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
+VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
 {
     double row[COLUMNS], sum[COLUMNS] = {0}, square[COLUMNS] = {0};
     int64_t rows = c->begin[s + 1] - c->begin[s];
@@ -105,7 +95,7 @@ vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t first = 0; first < c->columns; first += COLUMNS) {
         double mean[COLUMNS];
-        int64_t n = least(COLUMNS, c->columns - first);
+        int64_t n = vg_min(COLUMNS, c->columns - first);
         copy_and_sum(c, first, n, mean);
         for (int64_t s = 0; s < c->segments; s++)
             center_segment(c, s, first, n, mean);
@@ -158,8 +148,8 @@ vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 
 /* ---- sums of segments ------------------------------------------------------------------------------------------------ */
 
-WIDE static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                               int64_t stride, const void *x, void *out)
+VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                                    int64_t stride, const void *x, void *out)
 {
     double sum[PIECE] = {0};
     for (int64_t i = 0; i < terms; i++) {
@@ -182,7 +172,7 @@ vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t te
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t first = 0; first < n; first += PIECE)
-        combine_piece(type, first, least(PIECE, n - first), terms, segment, sign, stride, x, out);
+        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, out);
     return VG_OK;
 }
 
@@ -209,7 +199,7 @@ typedef double lanes __attribute__((vector_size(64)));
 enum { LANES = 8 };
 
 /* gram += packed' packed, four vectors against four, 8 columns at a time. */
-WIDE static void fold(int64_t rows, const folding *f)
+VG_CLONES static void fold(int64_t rows, const folding *f)
 {
     for (int64_t jb = 0; jb < f->padded; jb += 4) {
         for (int64_t lb = jb; lb < f->padded; lb += 4) {
@@ -240,7 +230,7 @@ typedef struct {
     double cross[COLUMNS], size[COLUMNS], offset[COLUMNS];
 } predicted;
 
-WIDE static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
+VG_CLONES static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
 {
     memset(p, 0, sizeof *p);
     for (int64_t j = 0; j < s->rank; j++) {
@@ -293,11 +283,11 @@ static void add_totals(const vg_ridge_score *s, int64_t first, int64_t n)
 
 static void score_group(const vg_ridge_score *s, int64_t first, folding *f, double *offset, double *chosen)
 {
-    int64_t n = least(COLUMNS, s->columns - first);
+    int64_t n = vg_min(COLUMNS, s->columns - first);
     predicted p;
     memset(f->gram, 0, (size_t)(f->padded * f->padded * COLUMNS) * sizeof(double));
     for (int64_t row = 0; row < s->rows; row += ROWS) {
-        int64_t rows = least(ROWS, s->rows - row);
+        int64_t rows = vg_min(ROWS, s->rows - row);
         pack(s, row, rows, first, n, f);
         fold(rows, f);
     }

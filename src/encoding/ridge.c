@@ -18,10 +18,10 @@ typedef struct {
     int64_t count, tile;
     bool correlation, loss;
     vg_samples responses;
-    const int32_t *order; /* device */
+    const int32_t *order;
     const vg_ridge_result *results;
     /* device memory, for `tile` voxels */
-    void *y_raw, *y;
+    void *y;
     double *mean, *square, *variance, *shift;
     uint8_t *dead, *constant;
     void *stacked, *cross;                                 /* (T, P) features; (segments + 1, P, v) products */
@@ -92,7 +92,6 @@ static vg_status take_memory(fitting *f)
     int64_t v = f->tile, t = f->layout->rows, a = f->plan->alpha_count;
     size_t size = ridge_size(f->plan->type), wide = sizeof(double);
     needs n = needs_of(f->designs, f->count);
-    VG_TRY(take(d, &f->y_raw, t * v, ridge_size(f->responses.type)));
     VG_TRY(take(d, &f->y, t * v, size));
     VG_TRY(take(d, &f->mean, f->layout->segments * v, wide));
     VG_TRY(take(d, &f->square, f->layout->segments * v, wide));
@@ -119,14 +118,12 @@ static vg_status take_memory(fitting *f)
 
 static void give_memory(fitting *f)
 {
-    void *there[] = {f->y_raw,   f->y,     f->mean,  f->square,      f->variance,   f->shift,      f->constant, f->dead,
-                     f->stacked, f->cross, f->train, f->test,        f->products,   f->score,      f->loss_sum, f->ascending,
-                     f->choice,  f->total, f->best,  f->outer_score, f->outer_loss, f->outer_total};
+    void *there[] = {f->y,         f->mean,   f->square, f->variance, f->shift,       f->constant,   f->dead,
+                     f->stacked,   f->cross,  f->train,  f->test,     f->products,    f->score,      f->loss_sum,
+                     f->ascending, f->choice, f->total,  f->best,     f->outer_score, f->outer_loss, f->outer_total};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         if (there[i] != NULL)
             f->device->ops->free(f->device, there[i]);
-    if (f->order != NULL)
-        f->device->ops->free(f->device, (void *)(uintptr_t)f->order);
     free(f->dead_here);
     free(f->choice_here);
     free(f->here);
@@ -149,18 +146,12 @@ static vg_status send_ascending(fitting *f)
     return status;
 }
 
-static vg_status send_order(fitting *f, const int32_t *order)
+static vg_status check_order(const int32_t *order, int64_t rows)
 {
-    int64_t rows = f->layout->rows;
-    if (order == NULL)
-        return VG_OK;
-    for (int64_t t = 0; t < rows; t++)
+    for (int64_t t = 0; order != NULL && t < rows; t++)
         if (order[t] < 0 || order[t] >= rows)
             return vg_fail(VG_DEFECT, "the order of responses names row %d of %lld", order[t], (long long)rows);
-    int32_t *there;
-    VG_TRY(take(f->device, &there, rows, sizeof(int32_t)));
-    f->order = there;
-    return f->device->ops->up(f->device, there, order, (size_t)rows * sizeof(int32_t));
+    return VG_OK;
 }
 
 /* ---- one set of one design --------------------------------------------------------------------------------------------------------------
@@ -353,7 +344,8 @@ static vg_status outer_correlation(fitting *f, const vg_ridge_result *r, int64_t
         VG_TRY(zero(f, f->outer_score, at->voxels));
         s.choice = f->choice;
         s.weight = 1;
-        s.correlation = score = f->outer_score;
+        s.correlation = f->outer_score;
+        score = f->outer_score;
         VG_TRY(f->device->ops->ridge_score(f->device, &s));
     }
     VG_TRY(put(f, score, at->voxels, row_of(r->fold_score, r->ld, k, column)));
@@ -410,17 +402,13 @@ static vg_status center(fitting *f, int64_t column, int64_t voxels)
 {
     const vg_device_ops *ops = f->device->ops;
     const ridge_layout *l = f->layout;
-    for (int64_t t = 0; t < l->rows; t++)
-        VG_TRY(ops->up(f->device, ridge_at(f->responses.type, f->y_raw, t * voxels),
-                       ridge_at(f->responses.type, f->responses.data, t * f->responses.ld + column),
-                       (size_t)voxels * ridge_size(f->responses.type)));
     VG_TRY(ops->ridge_center(f->device, &(vg_ridge_center){.from = f->responses.type,
                                                            .type = f->plan->type,
                                                            .rows = l->rows,
                                                            .columns = voxels,
-                                                           .ld = voxels,
+                                                           .ld = f->responses.ld,
                                                            .segments = l->segments,
-                                                           .y = f->y_raw,
+                                                           .y = ridge_at(f->responses.type, f->responses.data, column),
                                                            .order = f->order,
                                                            .begin = l->begin_there,
                                                            .centred = f->y,
@@ -446,12 +434,12 @@ static vg_status center(fitting *f, int64_t column, int64_t voxels)
 /* The designs' features side by side: (T, columns). */
 static vg_status stack(fitting *f, int64_t first, int64_t end, int64_t columns)
 {
-    size_t size = ridge_size(f->plan->type);
+    int64_t floats = (int64_t)(ridge_size(f->plan->type) / sizeof(float));
     for (int64_t i = first, at = 0; i < end; i++) {
         int64_t width = f->designs[i]->dual ? 0 : f->designs[i]->columns + 1;
-        for (int64_t t = 0; t < f->layout->rows && width > 0; t++)
-            VG_TRY(f->device->ops->up(f->device, ridge_at(f->plan->type, f->stacked, t * columns + at),
-                                      ridge_at(f->plan->type, f->designs[i]->features, t * width), (size_t)width * size));
+        if (width > 0)
+            VG_TRY(f->device->ops->copy(f->device, ridge_at(f->plan->type, f->stacked, at), columns * floats, f->designs[i]->features,
+                                        width * floats, f->layout->rows, width * floats));
         at += width;
     }
     return VG_OK;
@@ -515,12 +503,14 @@ vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_sample
     if (count < 1 || responses.columns < 1)
         return VG_OK;
     VG_TRY(check(designs, count, responses));
+    VG_TRY(check_order(order, responses.rows));
     fitting f = {.device = designs[0]->device,
                  .plan = designs[0]->plan,
                  .layout = &designs[0]->layout,
                  .designs = designs,
                  .count = count,
                  .responses = responses,
+                 .order = order,
                  .results = results};
     for (int64_t i = 0; i < count; i++) {
         f.correlation |= results[i].score || results[i].alpha || results[i].fold_score || results[i].inner_score;
@@ -530,7 +520,6 @@ vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_sample
     vg_status status;
     VG_GO(take_memory(&f));
     VG_GO(send_ascending(&f));
-    VG_GO(send_order(&f, order));
     for (int64_t column = 0; column < responses.columns; column += f.tile)
         VG_GO(fit_tile(&f, column, responses.columns - column < f.tile ? responses.columns - column : f.tile));
 done:
