@@ -12,7 +12,8 @@ vg_status vg_store_name_check(const char *name, size_t size, const char *what)
     if (size == 0)
         return vg_fail(VG_INVALID, "the name of a %s is empty", what);
     if (size > NAME_BYTES)
-        return vg_fail(VG_INVALID, "%s \"%.40s...\": %zu bytes are too long for a name; at most %d are allowed", what, name, size, NAME_BYTES);
+        return vg_fail(VG_INVALID, "%s \"%.40s...\": %zu bytes are too long for a name; at most %d are allowed", what, name, size,
+                       NAME_BYTES);
     if (memchr(name, '\0', size) != NULL)
         return vg_fail(VG_INVALID, "%s \"%s\": a name must not hold a NUL", what, name);
     if (vg_utf8_valid(name, size) != size)
@@ -149,7 +150,8 @@ static vg_status add_member(vg_layout_entry *entry, const vg_store_member *membe
     return VG_OK;
 }
 
-vg_status vg_layout_table(vg_layout *layout, const char *path, const vg_store_member *members, int64_t count, int64_t rows, int64_t *dataset)
+vg_status vg_layout_table(vg_layout *layout, const char *path, const vg_store_member *members, int64_t count, int64_t rows,
+                          int64_t *dataset)
 {
     vg_layout_entry entry = {.type = VG_STORE_TABLE, .dimensions = 1, .shape = {rows}};
     vg_status status = VG_OK;
@@ -331,7 +333,8 @@ uint32_t vg_layout_crc(const vg_layout *layout)
         for (int d = 0; d < entry->dimensions; d++)
             crc = crc_integer(crc, entry->shape[d]);
         for (int64_t m = 0; m < entry->member_count; m++)
-            crc = crc_integer(crc_integer(crc_text(crc, entry->members[m].name), (int64_t)entry->members[m].type), (int64_t)entry->members[m].size);
+            crc = crc_integer(crc_integer(crc_text(crc, entry->members[m].name), (int64_t)entry->members[m].type),
+                              (int64_t)entry->members[m].size);
     }
     for (int64_t i = 0; i < layout->attribute_count; i++) {
         const vg_layout_attribute *attribute = &layout->attributes[i];

@@ -75,7 +75,8 @@ static vg_status begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout
     VG_TRY(vg_format(&store->part, "%s.part", plan->path));
     VG_TRY(vg_format(&store->journal_path, "%s.part.journal", plan->path));
     if (plan->blocks < 0 || plan->regions < 1)
-        return vg_fail(VG_DEFECT, "%s: a plan of %lld blocks and %lld regions", plan->path, (long long)plan->blocks, (long long)plan->regions);
+        return vg_fail(VG_DEFECT, "%s: a plan of %lld blocks and %lld regions", plan->path, (long long)plan->blocks,
+                       (long long)plan->regions);
     return VG_OK;
 }
 
@@ -112,25 +113,27 @@ static vg_status metadata_crc(const vg_store *store, int descriptor, uint32_t *c
     return status;
 }
 
-/* What the run is sure to need, against what the file system has; found before anything is made. */
-static vg_status check_space(const vg_store *store)
+/* "N bytes are needed": for the part, as far as it is known, and the journal. */
+static vg_status no_space(const vg_store *store, int64_t needed)
 {
     struct statvfs about;
     char *folder;
-    int64_t needed = store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes;
-    for (int64_t i = 0; i < store->layout->entry_count; i++)
-        if (__builtin_add_overflow(needed, store->layout->entries[i].bytes, &needed))
-            return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
     VG_TRY(vg_path_beside(store->path, ".", &folder));
-    int code = statvfs(folder, &about);
+    double available = statvfs(folder, &about) == 0 ? (double)about.f_bavail * (double)about.f_frsize : 0.0;
     free(folder);
-    if (code != 0 || about.f_blocks == 0)
-        return VG_OK; /* it does not say */
-    double available = (double)about.f_bavail * (double)about.f_frsize;
-    if ((double)needed > available)
-        return vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, %.1f MB are free there; make room or choose another output folder",
-                       store->path, (long long)needed, (double)needed / 1e6, available / 1e6);
-    return VG_OK;
+    return vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, %.1f MB are free there; make room or choose another output folder",
+                   store->path, (long long)needed, (double)needed / 1e6, available / 1e6);
+}
+
+/* Is there room for `needed` bytes? Taken for a moment, since what statvfs says knows no quotas; asked of the kernel itself, since libc
+ * would fill the file where the file system cannot reserve. */
+static vg_status probe_space(const vg_store *store, int64_t needed)
+{
+    int descriptor;
+    VG_TRY(vg_io_open(store->part, O_WRONLY | O_CREAT | O_EXCL, &descriptor));
+    bool full = fallocate(descriptor, 0, 0, needed) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+    close(descriptor);
+    return full ? no_space(store, needed) : VG_OK;
 }
 
 /* The part: its names, then its space, then all of that to the disk. */
@@ -144,11 +147,7 @@ static vg_status make_part(vg_store *store)
     if (fstat(descriptor, &about) != 0)
         VG_GO(vg_io_fail(store->part, "cannot be measured"));
     store->journal.file_bytes = about.st_size;
-    status = vg_io_reserve(descriptor, store->part, about.st_size);
-    if (status == VG_NO_SPACE)
-        vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, which is more than is free there; make room or choose another output folder",
-                store->path, (long long)about.st_size, (double)about.st_size / 1e6);
-    VG_GO(status);
+    VG_GO(vg_io_reserve(descriptor, store->part, about.st_size));
     VG_GO(vg_io_sync(descriptor, store->part));
     VG_GO(metadata_crc(store, descriptor, &store->journal.metadata_crc));
 done:
@@ -179,6 +178,7 @@ done:
 static vg_status make_files(vg_store *store, const vg_store_plan *plan)
 {
     vg_journal *journal = &store->journal;
+    int64_t needed;
     *journal = (vg_journal){.blocks = plan->blocks,
                             .regions = plan->regions,
                             .datasets = store->layout->entry_count,
@@ -191,15 +191,19 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
         return vg_fail(VG_INVALID, "%s: an unfinished run left it; resume that run, or overwrite it", store->part);
     unlink(store->part);
     unlink(store->journal_path);
-    VG_TRY(check_space(store));
-    vg_status status = make_part(store);
+    VG_TRY(vg_h5_measure(store->layout, &needed));
+    if (__builtin_add_overflow(needed, journal->header_bytes + journal->blocks * journal->slot_bytes, &needed))
+        return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
+    vg_status status = probe_space(store, needed);
+    if (status == VG_OK)
+        status = make_part(store);
     if (status == VG_OK)
         status = make_journal(store);
     if (status != VG_OK) {
         unlink(store->part);
         unlink(store->journal_path);
     }
-    return status;
+    return status == VG_NO_SPACE ? no_space(store, needed) : status;
 }
 
 vg_status vg_store_create(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
@@ -303,7 +307,8 @@ static vg_status block_is_whole(vg_store *store, int64_t block, uint8_t *bytes, 
     const vg_journal *journal = &store->journal;
     vg_slot slot;
     *whole = false;
-    VG_TRY(vg_io_read(store->slots, store->journal_path, bytes, (size_t)journal->slot_bytes, journal->header_bytes + block * journal->slot_bytes));
+    VG_TRY(vg_io_read(store->slots, store->journal_path, bytes, (size_t)journal->slot_bytes,
+                      journal->header_bytes + block * journal->slot_bytes));
     if (!vg_slot_parse(journal, block, bytes, &slot, store->regions)) {
         bool blank = true;
         for (int64_t i = 0; i < journal->slot_bytes && blank; i++)

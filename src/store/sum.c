@@ -124,9 +124,11 @@ static vg_status compare(const char *path, const vg_sum *sum, int rank, int rank
     for (int64_t i = 0; i < count && status == VG_OK; i++) {
         int64_t p = first + i, end = (p + 1) * sum->piece < sum->bytes ? (p + 1) * sum->piece : sum->bytes;
         if (crcs[i] != sum->crcs[p])
-            status = vg_fail(VG_INVALID, "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it from a copy",
-                             path, (long long)(p * sum->piece), (long long)end, (long long)p + 1, (long long)sum->pieces,
-                             sum->label_sizes[p] > 1 ? (int)sum->label_sizes[p] : 10, sum->label_sizes[p] > 1 ? sum->labels[p] : "no dataset");
+            status = vg_fail(
+                VG_INVALID,
+                "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it from a copy",
+                path, (long long)(p * sum->piece), (long long)end, (long long)p + 1, (long long)sum->pieces,
+                sum->label_sizes[p] > 1 ? (int)sum->label_sizes[p] : 10, sum->label_sizes[p] > 1 ? sum->labels[p] : "no dataset");
     }
     free(crcs);
     return status;

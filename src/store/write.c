@@ -67,7 +67,8 @@ static vg_status note(vg_store *store, const vg_region *next, const void *data, 
         return VG_OK;
     }
     if (store->region_count == store->journal.regions)
-        return vg_fail(VG_DEFECT, "%s: a block writes more than the %lld regions of its plan", store->path, (long long)store->journal.regions);
+        return vg_fail(VG_DEFECT, "%s: a block writes more than the %lld regions of its plan", store->path,
+                       (long long)store->journal.regions);
     store->regions[store->region_count] = *next;
     store->regions[store->region_count++].crc = vg_crc32c(0, data, size);
     return VG_OK;
