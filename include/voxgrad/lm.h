@@ -10,27 +10,32 @@
 
 typedef struct vg_tokenizer vg_tokenizer;
 
-/* The tokens of a text: ids, and for each the bytes [begin, end) of the text that it covers (of a multi-byte character that
- * became several byte tokens: the whole character). */
+/* The tokens of a text: ids, and for each the bytes [begin, end) of the text, as it was before normalization, that it covers. Of a
+ * multi-byte character that became several byte tokens: the whole character. Of a character that only the normalizer put there (the
+ * blank before the first word): that of the character it stands before. Tokens may cover a blank before their word, and may overlap. */
 typedef struct {
     int64_t count;
     int32_t *ids;
     int64_t *begin, *end;
 } vg_tokens;
 
-/* Reads tokenizer.json (BPE: byte-level, or SentencePiece-style with byte fallback).
- * Errors: VG_INVALID (not there, not JSON, a kind that is not supported: which, and what is). */
+/* Reads tokenizer.json (BPE: byte-level, or SentencePiece-style with byte fallback): what the `tokenizers` library of Hugging Face does
+ * with it, ids and offsets alike. Its keys `truncation` and `padding` are not used. A tokenizer may be used by many threads at once.
+ * Errors: VG_INVALID (not there, not JSON, a kind that is not supported: which, and what is), VG_NO_MEMORY. */
 vg_status vg_tokenizer_open(const char *path, vg_tokenizer **tokenizer);
 void vg_tokenizer_close(vg_tokenizer *tokenizer);
 
-/* Encodes `size` bytes of UTF-8, without BOS or other additions of the post-processor. `tokens` is the caller's: vg_tokens_free. */
+/* Encodes `size` bytes of UTF-8, without BOS or other additions of the post-processor. `tokens` is the caller's: vg_tokens_free.
+ * Takes n log n time, also where the tokenizer splits nothing. As in the reference, a character that has neither token nor byte tokens
+ * becomes the tokenizer's unknown token, or nothing where it has none. Errors: VG_INVALID (not UTF-8, longer than 2 GB). */
 vg_status vg_tokenizer_encode(const vg_tokenizer *tokenizer, const char *text, size_t size, vg_tokens *tokens);
 void vg_tokens_free(vg_tokens *tokens);
 
-/* The text of ids; a new string. Bytes that are no UTF-8 become U+FFFD. */
+/* The text of ids, special tokens included; a new string, to be given to free(). Bytes that are no UTF-8 become U+FFFD.
+ * Errors: VG_INVALID (an id that is not in the vocabulary). */
 vg_status vg_tokenizer_decode(const vg_tokenizer *tokenizer, const int32_t *ids, int64_t count, char **text);
 
-/* The id of an added or ordinary token by its exact text, or -1; the number of ids. */
+/* The id of an added or ordinary token by its exact text, or -1; the number of ids (the greatest one plus 1). */
 int32_t vg_tokenizer_id(const vg_tokenizer *tokenizer, const char *token);
 int64_t vg_tokenizer_size(const vg_tokenizer *tokenizer);
 
