@@ -31,6 +31,6 @@ void vg_keys_free(const vg_key *keys, void *item);
 
 /* The readers of keys with a shape of their own (readers.c). */
 vg_key_reader vg_read_model, vg_read_models, vg_read_features, vg_read_stories, vg_read_subjects, vg_read_runs, vg_read_delays, vg_read_trim,
-    vg_read_filter, vg_read_alphas, vg_read_gap, vg_read_layers, vg_read_columns, vg_read_regions, vg_read_planted, vg_read_memory;
+    vg_read_filter, vg_read_alphas, vg_read_gap, vg_read_layers, vg_read_baseline, vg_read_columns, vg_read_regions, vg_read_planted, vg_read_memory;
 
 #endif
