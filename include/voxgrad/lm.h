@@ -47,9 +47,9 @@ int32_t vg_tokenizer_bos(const vg_tokenizer *tokenizer);
 typedef struct vg_model vg_model;
 
 typedef struct {
-    const char *family;                                    /* row of the table of families ("llama") */
+    const char *family;                                                                  /* row of the table of families ("llama") */
     int64_t vocabulary, width, layers, heads, kv_heads, head_size, mlp_width, positions; /* positions: the longest window */
-    int32_t bos;                                           /* the config's bos token, or -1 */
+    int32_t bos;                                                                         /* the config's bos token, or -1 */
     vg_norm_kind norm;
     float norm_eps;
     bool learned_positions, has_biases;
@@ -100,12 +100,12 @@ typedef struct {
 typedef struct vg_tape {
     int64_t groups, members, length, prefix; /* prefix: positions of the prefix, 0 without */
     bool kept, everywhere;
-    float **layer;     /* [0 .. layers]: (B, S, width): what enters the first block (embedding and learned position), then each block's
-                        * output; [layers]: (B, 1, width) unless everywhere */
-    float *final;      /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
-    float *logits;     /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
-    float **attention; /* [0 .. layers - 1]: weights from the last position: (groups, kv_heads, members, heads / kv_heads, prefix + S);
-                        * query head h = kv_head * (heads / kv_heads) + repeat */
+    float **layer;         /* [0 .. layers]: (B, S, width): what enters the first block (embedding and learned position), then each block's
+                            * output; [layers]: (B, 1, width) unless everywhere */
+    float *final;          /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
+    float *logits;         /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
+    float **attention;     /* [0 .. layers - 1]: weights from the last position: (groups, kv_heads, members, heads / kv_heads, prefix + S);
+                            * query head h = kv_head * (heads / kv_heads) + repeat */
     struct vg_pass *inner; /* the engine's own */
 } vg_tape;
 
@@ -176,10 +176,11 @@ vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlo
  * (vg_engine_prefix_jvp, same directions), NULL where it does not move. df/da of a row is the dot product of df/dlogits with
  * `logits`, or, for nothing, of df/dlayer[layers] with layer[layers]. */
 typedef struct vg_prefix_tangent vg_prefix_tangent;
-vg_status vg_engine_jvp(vg_engine *engine, const vg_tape *tape, int64_t directions, const float *dx, const vg_prefix_tangent *dprefix, bool logits,
-                        vg_tangents *out);
+vg_status vg_engine_jvp(vg_engine *engine, const vg_tape *tape, int64_t directions, const float *dx, const vg_prefix_tangent *dprefix,
+                        bool logits, vg_tangents *out);
 
 /* The tangent of a prefix's keys and values; dx: device, (directions, groups, length, width). */
-vg_status vg_engine_prefix_jvp(vg_engine *engine, const vg_prefix *prefix, int64_t directions, const float *dx, vg_prefix_tangent **tangent);
+vg_status vg_engine_prefix_jvp(vg_engine *engine, const vg_prefix *prefix, int64_t directions, const float *dx,
+                               vg_prefix_tangent **tangent);
 
 #endif

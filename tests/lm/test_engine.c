@@ -1,13 +1,14 @@
 /* Protects: the engine against transformers in float64 (every family: hidden states, logits, attention, input and layer gradients,
  * tangents), and by identities: <u, J v> = <J' u, v>, shared prefix = whole recomputation, the causal cone = the full backward, padded
  * rows = single rows, erasure by mask = erasure of the token's influence, exact memory, refusal of bad batches. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "npy.h"
 #include "voxgrad/lm.h"
