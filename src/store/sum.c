@@ -112,26 +112,25 @@ static vg_status compare(const char *path, const vg_sum *sum, int rank, int rank
 {
     struct stat about;
     int64_t first, count;
-    uint32_t *crcs;
+    uint32_t crc;
     if (stat(path, &about) != 0)
         return vg_io_fail(path, "cannot be read");
     if (about.st_size != sum->bytes)
         return vg_fail(VG_INVALID, "%s: has %lld bytes, but %lld were written; make it anew or restore it from a copy", path,
                        (long long)about.st_size, (long long)sum->bytes);
     vg_sum_share(sum->pieces, rank, ranks, &first, &count);
-    VG_TRY(VG_NEW(&crcs, count, "checksums"));
-    vg_status status = vg_sum_pieces(path, sum->bytes, sum->piece, first, count, crcs);
-    for (int64_t i = 0; i < count && status == VG_OK; i++) {
-        int64_t p = first + i, end = (p + 1) * sum->piece < sum->bytes ? (p + 1) * sum->piece : sum->bytes;
-        if (crcs[i] != sum->crcs[p])
-            status = vg_fail(
-                VG_INVALID,
-                "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it from a copy",
-                path, (long long)(p * sum->piece), (long long)end, (long long)p + 1, (long long)sum->pieces,
-                sum->label_sizes[p] > 1 ? (int)sum->label_sizes[p] : 10, sum->label_sizes[p] > 1 ? sum->labels[p] : "no dataset");
+    for (int64_t p = first; p < first + count; p++) {
+        int64_t begin = p * sum->piece, end = sum->bytes - begin < sum->piece ? sum->bytes : begin + sum->piece;
+        bool named = sum->label_sizes[p] > 1;
+        VG_TRY(vg_sum_pieces(path, sum->bytes, sum->piece, p, 1, &crc));
+        if (crc != sum->crcs[p])
+            return vg_fail(VG_INVALID,
+                           "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it "
+                           "from a copy",
+                           path, (long long)begin, (long long)end, (long long)p + 1, (long long)sum->pieces,
+                           named ? (int)sum->label_sizes[p] : 10, named ? sum->labels[p] : "no dataset");
     }
-    free(crcs);
-    return status;
+    return VG_OK;
 }
 
 /* NAME.h5.sum on rank 0: its text, or nothing where there is none. */

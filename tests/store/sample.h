@@ -8,7 +8,7 @@
 
 #include "voxgrad/store.h"
 
-enum { WORDS = 1500, UNITS = 700, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
+enum { WORDS = 1500, UNITS = 350, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
 
 typedef struct {
     vg_layout *layout;
