@@ -92,7 +92,7 @@ VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_
 
 vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(c->rows * c->columns)
     for (int64_t first = 0; first < c->columns; first += COLUMNS) {
         double mean[COLUMNS];
         int64_t n = vg_min(COLUMNS, c->columns - first);
@@ -132,7 +132,7 @@ static bool is_constant(int64_t rows, double mean, double square)
 
 vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(s->sets * s->columns * s->segments)
     for (int64_t i = 0; i < s->sets; i++) {
         for (int64_t v = 0; v < s->columns; v++) {
             double mean, square, train_mean, train_square;
@@ -170,7 +170,7 @@ VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int6
 vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
                                int64_t stride, const void *x, void *out)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(n * terms)
     for (int64_t first = 0; first < n; first += PIECE)
         combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, out);
     return VG_OK;
@@ -315,7 +315,7 @@ vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
     int64_t packed = padded * ROWS * COLUMNS, gram = padded * padded * COLUMNS, small = s->rank * COLUMNS;
     double *scratch;
     VG_TRY(VG_NEW(&scratch, (packed + gram + 2 * small) * d->threads, "numbers of ridge scores"));
-#pragma omp parallel num_threads(d->threads)
+#pragma omp parallel num_threads(d->threads) if (s->columns > COLUMNS && d->threads > 1)
     {
         double *mine = scratch + (packed + gram + 2 * small) * omp_get_thread_num();
         folding f = {vectors, padded, mine, mine + packed};
@@ -331,7 +331,7 @@ vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
 
 vg_status vg_cpu_ridge_choose(vg_device *d, const vg_ridge_choose *c)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(c->columns * c->penalties)
     for (int64_t v = 0; v < c->columns; v++) {
         double best = c->score[v], sign = c->smallest ? -1.0 : 1.0;
         for (int64_t a = 1; a < c->penalties; a++)
