@@ -213,7 +213,7 @@ static vg_status prepare(job *j, int64_t *word_tables)
 {
     const vg_study *study = j->study;
     int64_t memory = vg_memory_limit(study, vg_comm_local_ranks(j->comm)), models = models_used(study);
-    VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), (int)study->threads, &j->device));
+    VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), vg_thread_count(study, j->comm), &j->device));
     VG_TRY(vg_stories_open(study, &j->stories));
     VG_TRY(VG_NEW(&j->models, models, "models"));
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));

@@ -552,7 +552,7 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     bool summed;
     if (study->responses.subject_count == 0)
         return vg_fail(VG_INVALID, "%s: responses.subjects: is missing: a list of {name, runs: {STORY: file}}", study->path);
-    VG_AGREE(job->comm, vg_device_open(study->device, vg_comm_local_rank(job->comm), (int)study->threads, &job->device));
+    VG_AGREE(job->comm, vg_device_open(study->device, vg_comm_local_rank(job->comm), vg_thread_count(study, job->comm), &job->device));
     VG_TRY(vg_store_verify(job->comm, features_path, &summed));
     VG_AGREE(job->comm, collect_spaces(job, features_path));
     VG_AGREE(job->comm, open_subjects(job));

@@ -12,6 +12,9 @@
 /* Ranks by estimated cost: sorted, dearest first, round-robin. owner[i] is the rank of block i. */
 vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *owner);
 
+/* The study's threads, else the cores this rank is bound to, else its share of the node's. */
+int vg_thread_count(const vg_study *study, const vg_comm *comm);
+
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
