@@ -160,6 +160,9 @@ typedef struct {
 } vg_load;
 vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *bytes);
 
+/* The work of the load's matrix products, 2 m n k each: what vg_device_flops counts when it is done. */
+vg_status vg_engine_flops(const vg_model *model, const vg_load *load, double *flops);
+
 /* Keys and values of every block for `rows` of one member each, to be the prefix of later rows; may itself go on from a prefix (of which
  * it sees everything). keep: leaves a tape for vg_engine_prefix_jvp. */
 vg_status vg_engine_prefix(vg_engine *engine, const vg_rows *rows, bool keep, vg_prefix **prefix);

@@ -6,7 +6,7 @@
 #include "model.h"
 
 /* No extent of a model comes near; products of two stay far below int64_t. */
-enum { EXTENT_LIMIT = 1 << 24 };
+enum { EXTENT_LIMIT = 1 << 24, LAYER_LIMIT = 4096 };
 
 typedef struct {
     const char *path;
@@ -91,6 +91,9 @@ static vg_status read_shape(const source *s, vg_config *config)
     VG_TRY(get_extent(s, "vocab_size", 0, &shape->vocabulary));
     VG_TRY(get_extent(s, family->keys.width, 0, &shape->width));
     VG_TRY(get_extent(s, family->keys.layers, 0, &shape->layers));
+    if (shape->layers > LAYER_LIMIT)
+        return vg_fail(VG_INVALID, "%s: \"%s\" is %lld; more than %d are not supported", s->path, family->keys.layers,
+                       (long long)shape->layers, LAYER_LIMIT);
     VG_TRY(get_extent(s, family->keys.heads, 0, &shape->heads));
     VG_TRY(get_extent(s, "num_key_value_heads", shape->heads, &shape->kv_heads));
     VG_TRY(get_extent(s, family->keys.mlp_width, 4 * shape->width, &shape->mlp_width));
@@ -99,8 +102,11 @@ static vg_status read_shape(const source *s, vg_config *config)
         return vg_fail(VG_INVALID, "%s: %lld heads do not share %lld key/value heads evenly", s->path, (long long)shape->heads,
                        (long long)shape->kv_heads);
     head_size = shape->width % shape->heads == 0 ? shape->width / shape->heads : 0;
+    if (head_size == 0 && absent(json_object_get(s->json, "head_dim")))
+        return vg_fail(VG_INVALID, "%s: \"%s\": %lld heads do not share a width of %lld evenly, and there is no \"head_dim\"", s->path,
+                       family->keys.heads, (long long)shape->heads, (long long)shape->width);
     VG_TRY(get_extent(s, "head_dim", head_size, &shape->head_size));
-    if (shape->heads > EXTENT_LIMIT / shape->head_size || shape->mlp_width > EXTENT_LIMIT)
+    if (shape->heads > EXTENT_LIMIT / shape->head_size)
         return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads,
                        (long long)shape->head_size);
     VG_TRY(get_switch(s, "use_sliding_window", family->sliding, &slides));

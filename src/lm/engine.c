@@ -20,6 +20,14 @@ vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t 
     return VG_OK;
 }
 
+vg_status vg_engine_product(vg_engine *engine, const vg_gemm *g)
+{
+    if (engine->paper)
+        engine->flops += 2.0 * (double)g->m * (double)g->n * (double)g->k * (double)g->batch;
+    VG_RUN(engine, gemm, g);
+    return VG_OK;
+}
+
 vg_status vg_engine_create(vg_model *model, size_t bytes, vg_engine **made)
 {
     vg_engine *engine;
@@ -194,7 +202,8 @@ static vg_status rehearse(vg_engine *engine, const vg_load *load)
     return VG_OK;
 }
 
-vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *bytes)
+/* The load on paper: its bytes and the work of its products. */
+static vg_status count(const vg_model *model, const vg_load *load, size_t *bytes, double *flops)
 {
     vg_engine *engine;
     VG_TRY(VG_NEW(&engine, 1, "engine"));
@@ -202,6 +211,19 @@ vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *by
     engine->arena = (vg_arena){.memory = (void *)256, .size = PTRDIFF_MAX};
     vg_status status = rehearse(engine, load);
     *bytes = engine->arena.peak + load->others;
+    *flops = engine->flops;
     vg_engine_free(engine);
     return status;
+}
+
+vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *bytes)
+{
+    double flops;
+    return count(model, load, bytes, &flops);
+}
+
+vg_status vg_engine_flops(const vg_model *model, const vg_load *load, double *flops)
+{
+    size_t bytes;
+    return count(model, load, &bytes, flops);
 }

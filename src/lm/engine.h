@@ -14,7 +14,8 @@
 struct vg_engine {
     const vg_model *model;
     vg_device *device;
-    bool paper; /* only counts memory: takes pieces, runs nothing */
+    bool paper;   /* only counts memory and work: takes pieces, runs nothing */
+    double flops; /* of the products, counted on paper */
     vg_arena arena;
     void **owned; /* host memory given back by release */
     size_t owned_count, owned_room;
@@ -26,6 +27,9 @@ struct vg_engine {
 /* Zeroed host memory that lives until the engine is released below it. */
 vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t size);
 #define VG_OWN(engine, pointer, count) vg_engine_own((engine), (void **)(pointer), (count), sizeof **(pointer))
+
+/* A matrix product, counted where the engine runs on paper. */
+vg_status vg_engine_product(vg_engine *engine, const vg_gemm *product);
 
 /* Which rows of D entries of a projection (B, T, heads, D) go where when heads are set apart, and back. heads: all (H + 2 K), the queries
  * (H), or keys and values (2 K). apart[i]: where row i of the parts, one after the other, comes from; together: the inverse. Device. */

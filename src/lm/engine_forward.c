@@ -27,7 +27,7 @@ vg_status vg_linear_run(vg_engine *engine, const vg_linear *map, int64_t first, 
                  .a = x.data,
                  .b = map->weight + first * map->in,
                  .c = y};
-    VG_RUN(engine, gemm, &g);
+    VG_TRY(vg_engine_product(engine, &g));
     if (bias && map->bias != NULL)
         VG_RUN(engine, add_row, x.rows, out, map->bias + first, y);
     return VG_OK;
@@ -47,8 +47,7 @@ vg_status vg_linear_back(vg_engine *engine, const vg_linear *map, int64_t first,
                  .a = dy,
                  .b = map->weight + first * map->in,
                  .c = dx.data};
-    VG_RUN(engine, gemm, &g);
-    return VG_OK;
+    return vg_engine_product(engine, &g);
 }
 
 vg_status vg_widen(vg_engine *engine, const vg_pass *pass, int64_t Q, const float *narrow, const float *own, const float *prefix,
@@ -73,7 +72,7 @@ vg_status vg_widen(vg_engine *engine, const vg_pass *pass, int64_t Q, const floa
                  .b = own,
                  .c = wide + pass->P};
     if (own != NULL)
-        VG_RUN(engine, gemm, &g);
+        VG_TRY(vg_engine_product(engine, &g));
     if (prefix != NULL && pass->P > 0) {
         int64_t all = pass->M * rows;
         g = (vg_gemm){.transpose_b = true,
@@ -92,7 +91,7 @@ vg_status vg_widen(vg_engine *engine, const vg_pass *pass, int64_t Q, const floa
                       .a = narrow,
                       .b = prefix,
                       .c = wide};
-        VG_RUN(engine, gemm, &g);
+        VG_TRY(vg_engine_product(engine, &g));
     }
     return VG_OK;
 }
@@ -118,7 +117,7 @@ vg_status vg_narrow(vg_engine *engine, const vg_pass *pass, int64_t Q, const flo
                  .b = own,
                  .c = narrow};
     if (own != NULL)
-        VG_RUN(engine, gemm, &g);
+        VG_TRY(vg_engine_product(engine, &g));
     if (prefix != NULL && pass->P > 0) {
         int64_t all = pass->M * rows;
         g = (vg_gemm){.m = all,
@@ -136,7 +135,7 @@ vg_status vg_narrow(vg_engine *engine, const vg_pass *pass, int64_t Q, const flo
                       .a = wide,
                       .b = prefix,
                       .c = narrow};
-        VG_RUN(engine, gemm, &g);
+        VG_TRY(vg_engine_product(engine, &g));
     }
     return VG_OK;
 }

@@ -103,8 +103,7 @@ static vg_status collect(const sweep *s, int64_t Q, const float *wide, const flo
                  .a = wide + s->pass->P + s->from,
                  .b = rows,
                  .c = narrow};
-    VG_RUN(engine, gemm, &g);
-    return VG_OK;
+    return vg_engine_product(engine, &g);
 }
 
 /* dq, dk, dv, heads apart and one after the other, from the cotangent of what the block's attention writes. */

@@ -14,7 +14,7 @@
 #include "voxgrad/lm.h"
 
 static const char *const families[] = {"llama", "qwen2", "gpt2", "phi", "gpt_neox"};
-enum { FAMILIES = 5, MEMORY = 64 << 20 };
+enum { FAMILIES = 5, MEMORY = 16 << 20 };
 
 /* ---- what the tests stand on ---------------------------------------------------------------------------------------- */
 
@@ -258,9 +258,14 @@ static void a_trained_model_is_transformers(void **state)
     close_bench(&b);
 }
 
+/* Greedy text from BOS: the ids that transformers chooses, and, through the tokenizer, the sentences that the model's authors show. */
 static void a_trained_model_speaks(void **state)
 {
     (void)state;
+    static const char says[] =
+        "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball.";
+    char path[4096], *said;
+    vg_tokenizer *tokenizer;
     bench b;
     if (!open_stories(&b))
         skip();
@@ -277,6 +282,14 @@ static void a_trained_model_speaks(void **state)
         vg_engine_reset(b.engine);
         assert_int_equal(tokens[n], (int32_t)text.data[n]);
     }
+    snprintf(path, sizeof path, "%s/stories260K/tokenizer.json", getenv("VG_DATA"));
+    must(vg_tokenizer_open(path, &tokenizer));
+    assert_int_equal(vg_tokenizer_bos(tokenizer), tokens[0]);
+    must(vg_tokenizer_decode(tokenizer, tokens + 1, text.count - 1, &said));
+    if (strncmp(said, says, strlen(says)) != 0)
+        fail_msg("it says \"%s\"", said);
+    free(said);
+    vg_tokenizer_close(tokenizer);
     free(text.data);
     close_bench(&b);
 }
@@ -406,6 +419,30 @@ static void rows_on_a_shared_prefix_are_whole_windows(void **state)
         free(gradient);
         free(middle);
         free(state1);
+        close_bench(&b);
+    }
+}
+
+static void a_sweep_over_the_last_positions_is_the_tail_of_the_whole(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAMILIES; i++) {
+        bench b = open_family(families[i]);
+        int64_t W = b.shape->width, from = 5, T = OWN - from;
+        crowd c;
+        vg_tape *tape;
+        vg_cotangents whole, tail;
+        make_crowd(&b, false, &c);
+        must(vg_engine_forward(b.engine, &c.rows, true, false, &tape));
+        float *dlogits = target(&b, tape, c.next);
+        must(vg_engine_vjp(b.engine, tape, dlogits, 0, false, &whole));
+        must(vg_engine_vjp(b.engine, tape, dlogits, from, true, &tail));
+        float *x = fetch(&b, tail.input, ROWS * T * W), *y = fetch(&b, whole.input, ROWS * OWN * W);
+        for (int64_t r = 0; r < ROWS; r++)
+            memmove(y + r * T * W, y + (r * OWN + from) * W, (size_t)(T * W) * sizeof *y);
+        same("gradient of the last positions", x, y, ROWS * T * W, 1e-5);
+        free(x);
+        free(y);
         close_bench(&b);
     }
 }
@@ -671,7 +708,7 @@ static vg_status run_load(vg_engine *engine, const vg_load *load, const float *z
     return VG_OK;
 }
 
-static void memory_is_known_exactly(void **state)
+static void memory_and_work_are_known_beforehand(void **state)
 {
     (void)state;
     static const vg_load loads[] = {
@@ -693,13 +730,17 @@ static void memory_is_known_exactly(void **state)
     };
     for (int i = 0; i < FAMILIES; i++) {
         bench b = open_family(families[i]);
-        float *zeros = put(&b, noise(4096, 0.0, 0), 4096);
+        float *host = noise(4096, 0.0, 0), *zeros = put(&b, host, 4096);
+        free(host);
         for (size_t k = 0; k < sizeof loads / sizeof *loads; k++) {
             size_t bytes;
             vg_engine *engine;
+            double flops, before = vg_device_flops(b.device);
             must(vg_engine_bytes(b.model, &loads[k], &bytes));
+            must(vg_engine_flops(b.model, &loads[k], &flops));
             must(vg_engine_create(b.model, bytes, &engine));
             must(run_load(engine, &loads[k], zeros));
+            assert_true(flops > 0.0 && vg_device_flops(b.device) - before == flops);
             vg_engine_free(engine);
             must(vg_engine_create(b.model, bytes - 256, &engine));
             assert_int_equal(run_load(engine, &loads[k], zeros), VG_NO_MEMORY);
@@ -759,6 +800,7 @@ int main(void)
         cmocka_unit_test(a_trained_model_speaks),
         cmocka_unit_test(vjp_is_the_transpose_of_jvp),
         cmocka_unit_test(rows_on_a_shared_prefix_are_whole_windows),
+        cmocka_unit_test(a_sweep_over_the_last_positions_is_the_tail_of_the_whole),
         cmocka_unit_test(a_prefix_may_go_on_from_a_prefix),
         cmocka_unit_test(tangents_pass_through_a_prefix),
         cmocka_unit_test(the_causal_cone_loses_nothing),
@@ -766,7 +808,7 @@ int main(void)
         cmocka_unit_test(hidden_keys_are_not_there),
         cmocka_unit_test(silent_values_say_nothing),
         cmocka_unit_test(embeddings_stand_for_tokens),
-        cmocka_unit_test(memory_is_known_exactly),
+        cmocka_unit_test(memory_and_work_are_known_beforehand),
         cmocka_unit_test(bad_batches_are_refused),
     };
     if (vg_device_open("cpu", 0, 0, &device) != VG_OK) {
