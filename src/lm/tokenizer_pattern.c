@@ -198,17 +198,17 @@ static vg_status put_escape(translation *t)
     return refuse(t, "this escape");
 }
 
-/* A group's opening: plain, (?: (?= (?! (?<= (?<! (?> and (?i: (?-i: (?i) (?-i). */
+/* A group's opening: plain, (?: (?= (?! (?<= (?<! (?> (?i: (?-i: and, where all begins, (?i), which reaches differently far elsewhere. */
 static vg_status put_group(translation *t)
 {
-    static const char *const kinds[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:", "(?i)", "(?-i)", NULL};
+    static const char *const kinds[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:", "(?i)", NULL};
     if (peek(t, 1) != '?' && peek(t, 1) != '*') {
         t->at++;
         return put_string(t, "(");
     }
     for (const char *const *kind = kinds; *kind != NULL; kind++) {
         size_t size = strlen(*kind);
-        if (t->size - t->at >= size && memcmp(t->text + t->at, *kind, size) == 0) {
+        if (t->size - t->at >= size && memcmp(t->text + t->at, *kind, size) == 0 && ((*kind)[size - 1] != ')' || t->at == 0)) {
             t->at += size;
             return put_string(t, *kind);
         }
