@@ -74,21 +74,19 @@ vg_status vg_json_copy(const char *text, size_t size, char **copy)
 
 /* ---- sections that are one object or a Sequence of them ------------------------------------------------------------- */
 
-static vg_status refuse_kind(const vg_reader *r, const char *section, const char *type, const char *list, const vg_kind *kinds)
+static vg_status refuse_kind(const vg_reader *r, const char *section, const char *type, const vg_kind *kinds)
 {
     char known[512] = "";
-    for (; kinds->type != NULL; kinds++) {
-        strncat(known, kinds->type, sizeof known - strlen(known) - 1);
-        strncat(known, ", ", sizeof known - strlen(known) - 1);
-    }
-    strncat(known, list != NULL ? "Sequence" : "", sizeof known - strlen(known) - 1);
-    return vg_fail(VG_INVALID, "%s: %s of type \"%s\" is not supported; supported are %s", r->path, section, type, known);
+    size_t used = 0;
+    for (; kinds->type != NULL && used < sizeof known; kinds++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s, ", kinds->type);
+    return vg_fail(VG_INVALID, "%s: %s of type \"%s\" is not supported; supported are %sSequence", r->path, section, type, known);
 }
 
 vg_status vg_json_section(const vg_reader *r, const json_t *object, const char *section, const char *list, const vg_kind *kinds, int depth)
 {
     const char *type;
-    size_t size, i;
+    size_t size;
     if (object == NULL || json_is_null(object))
         return VG_OK;
     if (!json_is_object(object))
@@ -100,14 +98,14 @@ vg_status vg_json_section(const vg_reader *r, const json_t *object, const char *
             return vg_json_expected(r, section, list, members, "an array");
         if (depth == MOST_NESTED)
             return vg_fail(VG_INVALID, "%s: %s: Sequences are nested more than %d deep", r->path, section, MOST_NESTED);
-        for (i = 0; i < json_array_size(members); i++)
+        for (size_t i = 0; i < json_array_size(members); i++)
             VG_TRY(vg_json_section(r, json_array_get(members, i), section, list, kinds, depth + 1));
         return VG_OK;
     }
     for (const vg_kind *row = kinds; row->type != NULL; row++)
         if (strcmp(type, row->type) == 0)
             return row->read(r, object);
-    return refuse_kind(r, section, type, list, kinds);
+    return refuse_kind(r, section, type, kinds);
 }
 
 vg_status vg_json_within(const vg_reader *r, const char *section, vg_status status)
