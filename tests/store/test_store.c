@@ -58,7 +58,9 @@ static void the_file_is_plain_hdf5(void **state)
     hid_t dataset = H5Dopen2(file, "/subjects/s18/voxels", H5P_DEFAULT), table = H5Dget_type(dataset);
     assert_int_equal(H5Tget_nmembers(table), 5);
     hid_t text = H5Tget_member_type(table, 2);
-    assert_string_equal(H5Tget_member_name(table, 2), "region");
+    char *name = H5Tget_member_name(table, 2);
+    assert_string_equal(name, "region");
+    H5free_memory(name);
     assert_int_equal(H5Tget_size(text), 12);
     assert_int_equal(H5Tget_cset(text), H5T_CSET_UTF8);
     assert_int_equal(H5Tget_strpad(text), H5T_STR_NULLPAD);
