@@ -34,11 +34,11 @@ static vg_status share_header(vg_store *store)
         status = vg_journal_pack(&store->journal, &bytes);
         size = store->journal.header_bytes;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, &size, sizeof size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = VG_NEW(&bytes, size, "bytes of a journal");
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, bytes, (size_t)size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = vg_journal_parse(store->journal_path, bytes, (size_t)size, &store->journal);
@@ -217,11 +217,11 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
 vg_status vg_store_create(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
 done:
     if (status != VG_OK) {
         vg_store_free(*store);
@@ -355,7 +355,7 @@ static vg_status find_whole(vg_store *store)
         if (status == VG_OK && whole)
             found[count++] = b;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_allgather(store->comm, found, (size_t)count * sizeof *found, &all, sizes));
     for (int r = 0; r < ranks; r++)
         store->whole_count += (int64_t)(sizes[r] / sizeof *found);
@@ -371,11 +371,11 @@ done:
 vg_status vg_store_resume(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
     VG_GO(find_whole(*store));
 done:
     if (status != VG_OK) {
