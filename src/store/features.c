@@ -122,8 +122,8 @@ static void free_space(vg_store_space *space)
 {
     const char *const texts[] = {space->story, space->model, space->name, space->layer, space->method};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free((char *)(uintptr_t)texts[i]);
-    vg_store_names_free((char **)(uintptr_t)space->column_names, space->columns);
+        free((char *)texts[i]);
+    vg_store_names_free((char **)space->column_names, space->columns);
 }
 
 void vg_features_list_free(vg_store_space *spaces, int64_t count)
