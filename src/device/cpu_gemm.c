@@ -53,7 +53,7 @@ static vg_status check(const vg_gemm *g)
     int64_t columns_a = g->transpose_a ? g->m : g->k, columns_b = g->transpose_b ? g->k : g->n;
     bool fine = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->batch >= 0 && g->lda >= columns_a && g->ldb >= columns_b && g->ldc >= g->n &&
                 g->k <= INT32_MAX && g->lda <= INT32_MAX && g->ldb <= INT32_MAX && g->ldc <= INT32_MAX &&
-                (g->batch < 2 || g->stride_c != 0);
+                (g->batch < 2 || g->m == 0 || g->n == 0 || g->stride_c != 0);
     return fine ? VG_OK
                 : vg_fail(VG_DEFECT, "gemm: m %lld, n %lld, k %lld, batch %lld do not go with lda %lld, ldb %lld, ldc %lld, stride_c %lld",
                           (long long)g->m, (long long)g->n, (long long)g->k, (long long)g->batch, (long long)g->lda, (long long)g->ldb,
