@@ -72,7 +72,7 @@ typedef struct {
     vg_type type; /* of data and products; eigenproblems, sums over rows and scores are always float64 */
     vg_r2_kind r2;
     bool standardize; /* z-score the features by the training rows of each fold (`standardize: train`), not only centre them */
-    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_tile) */
+    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_estimate) */
 } vg_ridge_plan;
 
 /* The features of one space, factored for every training set of the plan: shared by all subjects and voxels of a story.
@@ -99,16 +99,17 @@ typedef struct {
 
 /* Fits `count` spaces (designs of one plan and device) to responses (T, v), reading the responses once. order (T) or NULL: row t is
  * responded to by row order[t] (the null's shifts, without a copy). Reads, never keeps, its arguments.
- * Tiles of vg_ridge_tile() voxels are cut from column 0 on: a caller who splits voxels must split at multiples of it.
+ * Tiles of so many voxels as vg_ridge_estimate says are cut from column 0 on: a caller who splits voxels splits at multiples of it.
  * Errors: VG_INVALID (rows do not match, designs of different plans), VG_NO_MEMORY. */
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
                        const vg_ridge_result *results);
 
-/* Voxels a tile; bytes of device memory that a design of `columns` features holds, and that a fit of such designs needs beside them
- * (upper bounds, for `check`); floating-point operations a voxel of a fit, and of the factorisations. */
+/* What spaces of `columns` features cost, for `check`. Of the penalties' products a rank of 12 is assumed (measured: 6 to 12). Bytes are of
+ * host and device together: held by all designs, beside that while the largest is made, and beside that by a fit. Operations: a voxel of a
+ * fit of all spaces, and all factorisations. tile: the voxels a tile of such a fit (the plan's, where it says). */
 typedef struct {
     int64_t tile;
-    double design_bytes, fit_bytes, voxel_flops, design_flops;
+    double design_bytes, build_bytes, fit_bytes, voxel_flops, design_flops;
 } vg_ridge_cost;
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost);
 

@@ -10,7 +10,12 @@
 #include "cpu.h"
 #include "cpu_ridge.h"
 
-enum { COLUMNS = 64, ROWS = 8, PIECE = 4096 };
+enum {
+    COLUMNS = 64, /* of a group whose scores are made together */
+    ROWS = 8,     /* of it that are folded at a time */
+    ACROSS = 256, /* columns that are centred together: long enough runs of memory */
+    PIECE = 4096, /* numbers of a sum of segments */
+};
 
 /* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
 
@@ -36,49 +41,56 @@ static inline void store(vg_type type, void *x, int64_t at, int64_t n, const dou
     }
 }
 
-/* Copies the columns, sums them, and finds the dead ones. */
+static int64_t source_row(const vg_ridge_center *c, int64_t t)
+{
+    return c->order != NULL ? c->order[t] : t;
+}
+
+/* Copies the columns, sums them, and finds the dead ones: all one number, or a sum that is none, or too large for `type`. */
 VG_CLONES static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
 {
-    double row[COLUMNS], begin[COLUMNS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
-    int64_t same[COLUMNS], finite[COLUMNS];
+    double row[ACROSS], low[ACROSS], high[ACROSS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
     for (int64_t v = 0; v < n; v++) {
         mean[v] = 0;
-        same[v] = finite[v] = 1;
+        low[v] = INFINITY;
+        high[v] = -INFINITY;
     }
     for (int64_t t = 0; t < c->rows; t++) {
-        load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
-        if (t == 0)
-            memcpy(begin, row, sizeof begin);
+        load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++) {
             mean[v] += row[v];
-            same[v] &= row[v] == begin[v];
-            finite[v] &= fabs(row[v]) <= limit;
+            low[v] = row[v] < low[v] ? row[v] : low[v];
+            high[v] = row[v] > high[v] ? row[v] : high[v];
         }
-        store(c->type, c->centred, t * c->columns + first, n, row);
+        if (c->from == c->type)
+            store(c->type, c->centred, t * c->columns + first, n, row);
     }
     for (int64_t v = 0; v < n; v++) {
-        c->dead[first + v] = (uint8_t)(same[v] || !finite[v]);
-        mean[v] /= (double)c->rows;
+        c->dead[first + v] = !isfinite(mean[v]) || low[v] == high[v] || low[v] < -limit || high[v] > limit;
+        mean[v] = c->dead[first + v] ? 0.0 : mean[v] / (double)c->rows;
     }
 }
 
-/* Takes the mean off the rows of one segment; gives the segment's own mean and its sum of squares about that. */
+/* Takes the mean off the rows of one segment (0 throughout where dead); gives the segment's own mean and its sum of squares about that. */
 VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
 {
-    double row[COLUMNS], sum[COLUMNS] = {0}, square[COLUMNS] = {0};
-    int64_t rows = c->begin[s + 1] - c->begin[s];
+    double row[ACROSS], sum[ACROSS] = {0}, square[ACROSS] = {0}, keep[ACROSS];
+    bool copied = c->from == c->type;
+    for (int64_t v = 0; v < n; v++)
+        keep[v] = c->dead[first + v] ? 0.0 : 1.0;
     for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
-        if (c->from == c->type)
+        if (copied)
             load(c->type, c->centred, t * c->columns + first, n, row);
         else
-            load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
+            load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++)
-            row[v] = c->dead[first + v] ? 0.0 : row[v] - mean[v];
+            row[v] = keep[v] > 0 ? row[v] - mean[v] : 0.0;
         store(c->type, c->centred, t * c->columns + first, n, row);
-        load(c->type, c->centred, t * c->columns + first, n, row);
+        load(c->type, c->centred, t * c->columns + first, n, row); /* rounded: a constant stays one exactly */
         for (int64_t v = 0; v < n; v++)
             sum[v] += row[v];
     }
+    int64_t rows = c->begin[s + 1] - c->begin[s];
     for (int64_t v = 0; v < n; v++)
         sum[v] = rows > 0 ? sum[v] / (double)rows : 0.0;
     for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
@@ -93,9 +105,9 @@ VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_
 vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 {
     VG_PARALLEL(c->rows * c->columns)
-    for (int64_t first = 0; first < c->columns; first += COLUMNS) {
-        double mean[COLUMNS];
-        int64_t n = vg_min(COLUMNS, c->columns - first);
+    for (int64_t first = 0; first < c->columns; first += ACROSS) {
+        double mean[ACROSS];
+        int64_t n = vg_min(ACROSS, c->columns - first);
         copy_and_sum(c, first, n, mean);
         for (int64_t s = 0; s < c->segments; s++)
             center_segment(c, s, first, n, mean);

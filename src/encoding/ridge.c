@@ -7,15 +7,12 @@
 
 #include "ridge.h"
 
-/* Designs whose cross-products are made together: at most this many columns, so that a product is large enough to be fast. */
-enum { STACK = 512 };
-
 typedef struct {
     vg_device *device;
     const vg_ridge_plan *plan;
     const ridge_layout *layout;
     vg_ridge_design *const *designs;
-    int64_t count, tile;
+    int64_t count, tile, *widths; /* widths: of the designs' cross-products */
     bool correlation, loss;
     vg_samples responses;
     const int32_t *order;
@@ -47,33 +44,19 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Designs first .. the one returned - 1 share one stack of at most STACK columns (or are one wide design). */
-static int64_t stack_end(vg_ridge_design *const *designs, int64_t first, int64_t count, int64_t *columns)
-{
-    int64_t i = first;
-    *columns = 0;
-    for (; i < count; i++) {
-        int64_t width = designs[i]->dual ? 0 : designs[i]->columns + 1;
-        if (i > first && *columns + width > STACK)
-            break;
-        *columns += width;
-    }
-    return i;
-}
-
-static needs needs_of(vg_ridge_design *const *designs, int64_t count)
+static needs needs_of(vg_ridge_design *const *designs, const int64_t *widths, int64_t count)
 {
     needs n = {0};
     for (int64_t i = 0; i < count; i++) {
         const vg_ridge_design *design = designs[i];
-        n.width = larger(n.width, design->dual ? 0 : design->columns + 1);
+        n.width = larger(n.width, widths[i]);
         for (int64_t s = 0; s < design->layout.sets; s++) {
             n.products = larger(n.products, design->factor[s].rank * (design->factor[s].rows + 1));
             n.width = larger(n.width, design->factor[s].rows);
         }
     }
     for (int64_t first = 0, columns; first < count; n.stacked = larger(n.stacked, columns))
-        first = stack_end(designs, first, count, &columns);
+        first = ridge_stack_end(widths, first, count, &columns);
     return n;
 }
 
@@ -91,7 +74,7 @@ static vg_status take_memory(fitting *f)
     vg_device *d = f->device;
     int64_t v = f->tile, t = f->layout->rows, a = f->plan->alpha_count;
     size_t size = ridge_size(f->plan->type), wide = sizeof(double);
-    needs n = needs_of(f->designs, f->count);
+    needs n = needs_of(f->designs, f->widths, f->count);
     VG_TRY(take(d, &f->y, t * v, size));
     VG_TRY(take(d, &f->mean, f->layout->segments * v, wide));
     VG_TRY(take(d, &f->square, f->layout->segments * v, wide));
@@ -127,6 +110,7 @@ static void give_memory(fitting *f)
     free(f->dead_here);
     free(f->choice_here);
     free(f->here);
+    free(f->widths);
 }
 
 /* The penalties' numbers from the smallest to the largest. */
@@ -436,7 +420,7 @@ static vg_status stack(fitting *f, int64_t first, int64_t end, int64_t columns)
 {
     int64_t floats = (int64_t)(ridge_size(f->plan->type) / sizeof(float));
     for (int64_t i = first, at = 0; i < end; i++) {
-        int64_t width = f->designs[i]->dual ? 0 : f->designs[i]->columns + 1;
+        int64_t width = f->widths[i];
         if (width > 0)
             VG_TRY(f->device->ops->copy(f->device, ridge_at(f->plan->type, f->stacked, at), columns * floats, f->designs[i]->features,
                                         width * floats, f->layout->rows, width * floats));
@@ -473,14 +457,14 @@ static vg_status fit_tile(fitting *f, int64_t column, int64_t voxels)
     VG_TRY(center(f, column, voxels));
     for (int64_t first = 0, end; first < f->count; first = end) {
         place at = {.voxels = voxels};
-        end = stack_end(f->designs, first, f->count, &at.columns);
+        end = ridge_stack_end(f->widths, first, f->count, &at.columns);
         if (at.columns > 0) {
             VG_TRY(stack(f, first, end, at.columns));
             VG_TRY(cross(f, at.columns, voxels));
         }
         for (int64_t i = first; i < end; i++) {
             VG_TRY(fit_design(f, i, column, &at));
-            at.first += f->designs[i]->dual ? 0 : f->designs[i]->columns + 1;
+            at.first += f->widths[i];
         }
     }
     return VG_OK;
@@ -495,6 +479,23 @@ static vg_status check(vg_ridge_design *const *designs, int64_t count, vg_sample
         return vg_fail(VG_INVALID, "responses have %lld rows, the features %lld", (long long)responses.rows,
                        (long long)designs[0]->layout.rows);
     return VG_OK;
+}
+
+/* The widths of the designs, and so the tile. */
+static vg_status size_up(fitting *f)
+{
+    int64_t *columns;
+    vg_ridge_cost cost;
+    VG_TRY(VG_NEW(&f->widths, f->count, "feature spaces"));
+    VG_TRY(VG_NEW(&columns, f->count, "feature spaces"));
+    for (int64_t i = 0; i < f->count; i++) {
+        columns[i] = f->designs[i]->columns;
+        f->widths[i] = ridge_cross_width(f->plan, columns[i]);
+    }
+    vg_status status = vg_ridge_estimate(f->plan, columns, f->count, &cost);
+    f->tile = cost.tile < f->responses.columns ? cost.tile : f->responses.columns;
+    free(columns);
+    return status;
 }
 
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
@@ -516,8 +517,8 @@ vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_sample
         f.correlation |= results[i].score || results[i].alpha || results[i].fold_score || results[i].inner_score;
         f.loss |= results[i].r2 || results[i].r2_alpha || results[i].inner_r2;
     }
-    f.tile = f.plan->tile > 0 ? f.plan->tile : 1024;
     vg_status status;
+    VG_GO(size_up(&f));
     VG_GO(take_memory(&f));
     VG_GO(send_ascending(&f));
     for (int64_t column = 0; column < responses.columns; column += f.tile)
