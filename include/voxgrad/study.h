@@ -122,6 +122,9 @@ vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *feature
 /* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Not collective; never starts MPI. */
 vg_status vg_study_check(const vg_study *study, FILE *out);
 
+/* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
+vg_status vg_study_info(FILE *out);
+
 /* Writes responses with a known truth, by the study's `simulate` section; needs its features.h5. Collective. */
 vg_status vg_study_simulate(vg_comm *comm, const vg_study *study);
 

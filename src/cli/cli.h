@@ -2,7 +2,8 @@
 #ifndef VOXGRAD_CLI_CLI_H
 #define VOXGRAD_CLI_CLI_H
 
-#include "voxgrad/voxgrad.h"
+#include "voxgrad/report.h"
+#include "voxgrad/study.h"
 
 typedef vg_status vg_command_main(int argc, char **argv);
 

@@ -1,14 +1,11 @@
 /* fuzz_tokenizer: any bytes as a tokenizer.json, and any text through what was read. libFuzzer's entry; the input is a file, and after
- * its first NUL byte a text to encode. What must hold: no crash, no leak, offsets inside the text, and ids that decode.
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude -Isrc/lm tests/fuzz/fuzz_tokenizer.c src/lm/tokenizer*.c \
- *         src/base/[a-z]*.c $(pkg-config --cflags --libs libpcre2-8 libutf8proc jansson) -lm -o fuzz_tokenizer
- *   ./fuzz_tokenizer -max_len=4096 -timeout=20 -dict=tests/fuzz/tokenizer.dict WORK tests/fuzz/corpus/tokenizer */
+ * its first NUL byte a text to encode. What must hold: no crash, no leak, offsets inside the text, and ids that decode. */
+#include "fuzz.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "tokenizer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool holds)
 {
