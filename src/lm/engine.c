@@ -10,8 +10,10 @@ vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t 
     if (engine->owned_count == engine->owned_room) {
         size_t room = engine->owned_room > 0 ? 2 * engine->owned_room : 64;
         void **larger = realloc(engine->owned, room * sizeof *larger);
-        if (larger == NULL)
-            return vg_fail(VG_NO_MEMORY, "no memory for the engine's lists");
+        if (larger == NULL) {
+            vg_fail(VG_NO_MEMORY, "no memory for the engine's lists");
+            return VG_NO_MEMORY;
+        }
         engine->owned = larger;
         engine->owned_room = room;
     }

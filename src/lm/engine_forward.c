@@ -166,7 +166,8 @@ static vg_status take_tape(vg_engine *engine, const vg_pass *pass, float *input,
     const vg_config *config = &engine->model->config;
     const vg_model_shape *shape = &config->shape;
     int64_t queries = pass->B * Q * shape->heads, keys = pass->B * pass->S * shape->kv_heads, D = shape->head_size;
-    *tape = (vg_block_tape){.input = input, .queries = Q};
+    *tape = (vg_block_tape){.queries = Q};
+    tape->input = input;
     VG_TRY(VG_TAKE(&engine->arena, &tape->query, (queries + 2 * keys) * D, "queries, keys and values"));
     tape->key = tape->query + queries * D;
     tape->value = tape->key + keys * D;
