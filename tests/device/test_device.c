@@ -1,7 +1,7 @@
 /* Protects: every operation of the device table, on every back end there is. Each row of the table is an operation, its shapes (none, odd,
  * with gaps, shared, large enough for several threads) and the shapes it is timed with. Against float64; derivatives against central
  * differences and against each other; the same bits for 1, 2 and 3 threads; nothing changed but results.
- * test_device --bench [NAME]: times the same operations. */
+ * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive). */
 #include "bed.h"
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
@@ -181,15 +181,13 @@ static void time_operation(const operation *o, vg_device *device)
         printf("%-16s", o->name);
         for (int i = 0; i < 10; i++)
             printf(" %lld", (long long)b.shape[i]);
-        if (b.flops > 0)
-            printf("   best %.3f ms, median %.3f ms, %.1f GFLOP/s\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * b.flops / b.best);
-        else
-            printf("   best %.3f ms, median %.3f ms, %.1f GB/s\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * b.bytes / b.best);
+        double work = 1e-9 * (b.flops > 0 ? b.flops : b.bytes);
+        printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, work / b.best,
+               b.flops > 0 ? "GFLOP/s" : "GB/s", work / b.processor);
         fflush(stdout);
     }
 }
 
-/* --bench [OPERATION [SPEC [THREADS]]] */
 static int time_operations(int argc, char **argv)
 {
     const char *name = argc > 2 ? argv[2] : "", *spec = argc > 3 ? argv[3] : "cpu";
