@@ -75,9 +75,22 @@ static vg_status check(const vg_gemm *g)
                           (long long)g->ldc, (long long)g->stride_c);
 }
 
-vg_status vg_cpu_gemm(vg_device *d, const vg_gemm *g)
+/* One matrix b for all items whose rows of a and c follow on each other: one tall product. */
+static vg_gemm join_items(const vg_gemm *g)
 {
-    VG_TRY(check(g));
+    vg_gemm tall = *g;
+    if (g->batch > 1 && !g->transpose_a && g->stride_b == 0 && g->stride_a == g->m * g->lda && g->stride_c == g->m * g->ldc) {
+        tall.m *= g->batch;
+        tall.batch = 1;
+    }
+    return tall;
+}
+
+vg_status vg_cpu_gemm(vg_device *d, const vg_gemm *asked)
+{
+    VG_TRY(check(asked));
+    vg_gemm joined = join_items(asked);
+    const vg_gemm *g = &joined;
     if (g->m == 0 || g->n == 0 || g->batch == 0)
         return VG_OK;
     if (g->k == 0) {
