@@ -66,6 +66,65 @@ typedef enum {
 /* How the values of a segment of rows become one number. */
 typedef enum { VG_SUM, VG_L1, VG_L2, VG_DOT } vg_reduction;
 
+/* ---- arguments of ridge (encoding.md, "Ridge"); matrices are dense, voxels v are columns ------------------------- */
+
+/* A tile of responses, centred: centred (rows, columns) of `type` = y - mean of the column, y (rows, columns) of `from` with leading dimension
+ * ld and row t taken from row order[t] (NULL: t). Rows are cut into segments begin[s] .. begin[s + 1] - 1; of each and every
+ * column the mean (of what was centred) and the sum of squares about it: mean, square (segments, columns).
+ * dead (columns): 1 where a column is constant or has a value that is not finite; its centred values are 0. */
+typedef struct {
+    vg_type from, type;
+    int64_t rows, columns, ld, segments;
+    const void *y;
+    const int32_t *order, *begin;
+    void *centred;
+    double *mean, *square;
+    uint8_t *dead;
+} vg_ridge_center;
+
+/* For set i < sets, a union of segments test[test_begin[i] .. test_begin[i + 1] - 1] (and the same for train), from the segments' moments:
+ * variance (sets, columns), the sum of squares of the held-out responses about their mean, exactly 0 where they are constant; shift (sets,
+ * columns) = mean of test - mean of train; constant (sets, columns) = 1 where the training responses are (a model predicts their mean). */
+typedef struct {
+    int64_t sets, segments, columns;
+    const int32_t *begin, *test_begin, *test, *train_begin, *train; /* begin: of the segments' rows */
+    const double *mean, *square;
+    double *variance, *shift;
+    uint8_t *constant;
+} vg_ridge_spread;
+
+/* What r products of a voxel say about every penalty. products (r, rows, columns): the predictions of r basis functions on the held-out
+ * rows, about their mean; coefficient (penalties, r) makes predictions of them. y (rows, columns): the responses. With b = products' y and
+ * Q = products' products of a voxel, in double: r = c b / sqrt(c Q c variance), 0 where prediction or responses are constant.
+ * offset o (r, columns), for loss alone: mean over held-out rows of the predictions less the training mean, times sqrt(n); then
+ * SSE = variance + n shift^2 - 2 (c b + sqrt(n) shift c o) + c (Q + o o') c and SST = variance + n shift^2.
+ * Added: correlation (penalties, columns) += weight r; loss += SSE and total (columns) += SST, or, where `by_fold`, loss += weight
+ * SSE / variance (weight where variance is 0) and total is left alone. correlation or loss may be NULL.
+ * choice (columns) or NULL: only that penalty is scored, and correlation or loss is (columns). */
+typedef struct {
+    vg_type type;
+    int64_t rows, columns, rank, penalties, held_out; /* held_out: n; rows may be fewer, or a compressed form of them */
+    const void *products, *offset, *y;
+    const double *coefficient, *variance, *shift;
+    const uint8_t *constant;
+    const int32_t *choice;
+    double weight;
+    bool by_fold;
+    double *correlation, *loss, *total;
+} vg_ridge_score;
+
+/* The best penalty a column: the largest score, or (`smallest`) the smallest; the one that stands first in ascending (penalties) among those
+ * within `equal` of it, or, with `smallest`, within `equal` times it. choice and best (columns): which, and its score. */
+typedef struct {
+    int64_t penalties, columns;
+    const double *score;
+    bool smallest;
+    const int32_t *ascending;
+    double equal;
+    int32_t *choice;
+    double *best;
+} vg_ridge_choose;
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -125,6 +184,13 @@ typedef struct {
 
     /* ridge (encoding.md): float64 symmetric eigenproblems, ascending: a (batch, n, n) becomes eigenvectors in ROWS (row i belongs to w[i]). */
     vg_status (*eigh)(vg_device *d, int64_t batch, int64_t n, double *a, double *w);
+    vg_status (*ridge_center)(vg_device *d, const vg_ridge_center *c);
+    vg_status (*ridge_spread)(vg_device *d, const vg_ridge_spread *s);
+    /* out (n) = sum over i < terms of sign[i] * x[segment[i] * stride ..], added in double in that order */
+    vg_status (*ridge_combine)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign, int64_t stride,
+                               const void *x, void *out);
+    vg_status (*ridge_score)(vg_device *d, const vg_ridge_score *s);
+    vg_status (*ridge_choose)(vg_device *d, const vg_ridge_choose *c);
 } vg_device_ops;
 
 struct vg_device {

@@ -50,18 +50,21 @@ typedef struct {
     bool learned_positions, has_biases;
 } vg_model_shape;
 
-/* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.
- * random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough).
- * Errors, before any work: VG_INVALID naming the file and the key or tensor, with the shape found and the one expected. */
+/* random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
+ * initializer_range (0.02 where it has none), norms 1, biases 0. */
 typedef struct {
     bool random;
     uint64_t seed;
 } vg_model_options;
+
+/* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.
+ * options may be NULL. The model is the caller's (vg_model_close) and keeps the device, which must outlive it.
+ * Errors, before any work: VG_INVALID naming the file and the key or tensor, with the shape found and the one expected; VG_NO_MEMORY. */
 vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_options *options, vg_model **model);
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
 
-/* CRC32C over config and weights, for provenance and plans. */
+/* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);
 
 /* The embedding table (vocabulary, width), on the host; owned by the model. */
@@ -69,51 +72,103 @@ const float *vg_model_embedding(const vg_model *model);
 
 /* ---- the engine (attribution.md, "One engine" and "The causal cone") ------------------------------------------------ */
 
-/* A batch of B = groups x members rows, LEFT-padded: every row ends at the same, last position, where f is read. Row b's real
- * tokens are at positions start[b] .. prefix + length - 1, counted from the prefix's first position; its position numbers count
- * from 0 there. The members of a group share one prefix. All pointers are host memory but `embeddings`. */
+/* A batch of B = groups x members rows (row b = group * members + member), LEFT-padded: every row ends at the same, last position,
+ * where f is read. The members of a group share one prefix; a row is what it sees of the prefix, then its own tokens. Its position
+ * numbers count from 0 at its first real token, padding left out. All pointers are host memory but `embeddings`; they are read
+ * during the call, never kept. */
 typedef struct vg_prefix vg_prefix;
 typedef struct {
     int64_t groups, members, length;
-    const int32_t *start;      /* (B) */
-    const int32_t *tokens;     /* (B, length); what stands before start[b] does not matter (but must be >= 0) */
-    const float *embeddings;   /* device, (B, length, width), before positions are added; NULL: looked up from the tokens */
-    const uint8_t *hidden;     /* (B, prefix + length): keys that nobody attends to; NULL: none */
-    const vg_prefix *prefix;   /* NULL: none */
+    const int32_t *start;    /* (B) the row's own real tokens are start[b] .. length - 1; NULL: all */
+    const int32_t *tokens;   /* (B, length); what stands before start[b] does not matter. NULL where embeddings are given */
+    const float *embeddings; /* device, (B, length, width), before positions are added, finite in the padding too; NULL: looked up */
+    const uint8_t *hidden;   /* (B, prefix + length): not 0 for keys that nobody attends to; NULL: none */
+    const uint8_t *silent;   /* (B, length): not 0 for own tokens whose value vectors are zero in every block; NULL: none */
+    const vg_prefix *prefix; /* of `groups` rows; NULL: none */
+    const int32_t *seen;     /* (B) the row sees the prefix's positions before seen[b] only and goes on from there; NULL: all */
 } vg_rows;
 
-/* What forward left: everything that vjp and jvp need, and what spaces read. Device memory of the engine's arena, valid until
- * vg_engine_reset. S = length; in the last block only the last position is computed unless `everywhere`. */
-typedef struct {
-    vg_rows rows;
-    int64_t prefix;              /* positions of the prefix, 0 without */
-    bool everywhere;
-    float **layer;               /* [0 .. layers]: (B, S, width) input embedding, then each block's output; [layers]: (B, 1, width) unless everywhere */
-    float *final;                /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
-    float *logits;               /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
-    float **attention;           /* [layers]: (groups, kv_heads, members, heads / kv_heads, queries, prefix + S); queries = S, 1 in the last block */
-    struct vg_tape_layer *inner; /* the engine's own */
+/* What forward left: what vjp and jvp need, and what spaces read. Device memory of the engine's arena, valid until the engine is
+ * reset or released. S = length. Unless `everywhere`, the last block and the head are computed at the last position alone. */
+typedef struct vg_tape {
+    int64_t groups, members, length, prefix; /* prefix: positions of the prefix, 0 without */
+    bool kept, everywhere;
+    float **layer;     /* [0 .. layers]: (B, S, width): what enters the first block (embedding and learned position), then each block's
+                        * output; [layers]: (B, 1, width) unless everywhere */
+    float *final;      /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
+    float *logits;     /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
+    float **attention; /* [0 .. layers - 1]: weights from the last position: (groups, kv_heads, members, heads / kv_heads, prefix + S);
+                        * query head h = kv_head * (heads / kv_heads) + repeat */
+    struct vg_pass *inner; /* the engine's own */
 } vg_tape;
 
-/* Cotangents from one backward sweep over positions from .. S - 1 (earlier ones cannot be asked for and cost nothing). */
+/* Cotangents from one backward sweep over positions from .. S - 1 (earlier ones cannot be asked for and cost nothing).
+ * Zero in the padding. `layer` and `attention` are NULL unless asked for. */
 typedef struct {
-    float *input;  /* (B, S - from, width): df/dx, before positions */
-    float **layer; /* [0 .. layers]: (B, S - from, width) df/dy of each block's output, [layers]: (B, 1, width); NULL unless asked for */
+    int64_t from;
+    float *input;      /* (B, S - from, width): df/dx, before positions */
+    float **layer;     /* [0 .. layers] df/dy of tape->layer[l]: (B, S - from, width), [layers]: (B, 1, width) unless everywhere */
+    float **attention; /* [0 .. layers - 1] df/d(what block l's attention writes to the residual), shaped like layer[l + 1];
+                        * what its MLP writes has layer[l + 1] itself */
 } vg_cotangents;
 
-typedef struct vg_engine vg_engine;
+/* Tangents from one forward sweep: d/da along each direction. */
+typedef struct {
+    int64_t directions;
+    float **layer;     /* [0 .. layers]: (directions, B, S, width), [layers]: (directions, B, 1, width) unless everywhere */
+    float **attention; /* [0 .. layers - 1]: of what block l's attention writes to the residual, shaped like layer[l + 1]; what its
+                        * MLP writes is layer[l + 1] - layer[l] - attention[l] */
+    float *logits;     /* (directions, B, vocabulary) at the last position; NULL unless asked for */
+} vg_tangents;
 
-/* An engine works in one arena of `bytes` of device memory; vg_engine_bytes says what a batch takes (an upper bound). */
+/* An engine works in one arena of `bytes` of device memory, taken in order and given back all at once (reset) or down to a mark
+ * (release). Callers may take their own pieces from it (vg_engine_arena); what they take lives and dies with the rest. */
+typedef struct vg_engine vg_engine;
 vg_status vg_engine_create(vg_model *model, size_t bytes, vg_engine **engine);
 void vg_engine_free(vg_engine *engine);
+vg_arena *vg_engine_arena(vg_engine *engine);
+
+typedef struct {
+    size_t device, host;
+} vg_mark;
+vg_mark vg_engine_mark(const vg_engine *engine);
+void vg_engine_release(vg_engine *engine, vg_mark mark);
 void vg_engine_reset(vg_engine *engine);
 
-/* keep: what later calls may ask of the tape. NONE gives layers, final and logits only. */
-typedef enum { VG_KEEP_NONE, VG_KEEP_TAPE } vg_keep;
+/* What one batch is going to ask, to know its memory beforehand: prefix, then forward, then (where vjp) vjp, then (where directions > 0)
+ * jvp, without a release between. The bytes are those that these calls take, exactly (the calls themselves are run on paper);
+ * `others` are the caller's own pieces. Errors: VG_INVALID (larger than 32-bit indices reach). */
+typedef struct {
+    int64_t groups, members, length, prefix;
+    bool keep, everywhere, masked; /* masked: rows have hidden, seen, or, with a prefix, start */
+    bool vjp, layers;              /* layers: of vjp */
+    int64_t from;
+    int64_t directions;
+    bool prefix_moves, logits; /* of jvp: a tangent through the prefix; tangents of the logits */
+    size_t others;
+} vg_load;
+vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *bytes);
 
-vg_status vg_engine_prefix(vg_engine *engine, const vg_rows *rows, vg_prefix **prefix);
-vg_status vg_engine_forward(vg_engine *engine, const vg_rows *rows, vg_keep keep, bool everywhere, vg_tape **tape);
-/* dlogits: device, (B, vocabulary), the gradient of each row's f (device op `target`). */
+/* Keys and values of every block for `rows` of one member each, to be the prefix of later rows; may itself go on from a prefix (of which
+ * it sees everything). keep: leaves a tape for vg_engine_prefix_jvp. */
+vg_status vg_engine_prefix(vg_engine *engine, const vg_rows *rows, bool keep, vg_prefix **prefix);
+
+/* keep: leaves what vjp and jvp need; without it the tape has layer, final, logits and attention only.
+ * Errors (all of the engine's calls): VG_INVALID (a token out of the vocabulary, a row longer than the model's positions: row and number),
+ * VG_NO_MEMORY (the arena is too small), VG_DEFECT (misuse), the device's. */
+vg_status vg_engine_forward(vg_engine *engine, const vg_rows *rows, bool keep, bool everywhere, vg_tape **tape);
+
+/* dlogits: device, (B, vocabulary): the gradient of each row's f by its logits at the last position (device operation `target`). */
 vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlogits, int64_t from, bool layers, vg_cotangents *out);
+
+/* dx: device, (directions, B, S, width), the tangents of the input embeddings. dprefix: the tangent of the tape's prefix
+ * (vg_engine_prefix_jvp, same directions), NULL where it does not move. df/da of a row is the dot product of df/dlogits with
+ * `logits`, or, for nothing, of df/dlayer[layers] with layer[layers]. */
+typedef struct vg_prefix_tangent vg_prefix_tangent;
+vg_status vg_engine_jvp(vg_engine *engine, const vg_tape *tape, int64_t directions, const float *dx, const vg_prefix_tangent *dprefix, bool logits,
+                        vg_tangents *out);
+
+/* The tangent of a prefix's keys and values; dx: device, (directions, groups, length, width). */
+vg_status vg_engine_prefix_jvp(vg_engine *engine, const vg_prefix *prefix, int64_t directions, const float *dx, vg_prefix_tangent **tangent);
 
 #endif

@@ -1,0 +1,72 @@
+/* comm: several processes (ranks) as one. MPI behind one handle; no other room includes mpi.h.
+ *
+ * "Collective" means: every rank calls it, in the same order, with arguments that agree where the comment says so. Every
+ * collective call here returns the same status and leaves the same message on every rank: no rank goes on alone, none hangs.
+ * On one rank all of it works without a message being sent. One thread calls (the one that started). MPI's own failures are
+ * VG_NO_DEVICE: the wires are a resource. */
+#ifndef VOXGRAD_COMM_H
+#define VOXGRAD_COMM_H
+
+#include "voxgrad/base.h"
+
+typedef struct vg_comm vg_comm;
+
+/* ---- start and end ----------------------------------------------------------------------------------------------- */
+
+/* Starts MPI (once a process; under mpirun, srun, or alone without either) and takes all its ranks. Collective.
+ * Nothing else in voxgrad starts MPI: what does not call this (`--help`, `check`, `status`) needs none.
+ * Errors: VG_DEFECT (started twice), VG_NO_DEVICE. */
+vg_status vg_comm_start(vg_comm **comm);
+
+/* This process alone, without MPI, even under mpirun. Any number of them. Not collective. */
+vg_status vg_comm_alone(vg_comm **comm);
+
+/* Ends what start began (MPI cannot be started again in this process), frees the handle; NULL is nothing. Collective.
+ * Open files of the store are closed before. */
+void vg_comm_finish(vg_comm *comm);
+
+/* Ends this process and, under MPI, all others, at once: for main(), where a rank fails while the others cannot be reached by
+ * vg_comm_agree. Not collective; does not return. */
+_Noreturn void vg_comm_abort(vg_comm *comm, int exit_code);
+
+int vg_comm_rank(const vg_comm *comm); /* 0 .. ranks - 1 */
+int vg_comm_ranks(const vg_comm *comm);
+int vg_comm_local_rank(const vg_comm *comm); /* among the ranks that share this node's memory */
+int vg_comm_local_ranks(const vg_comm *comm);
+
+/* ---- agreement --------------------------------------------------------------------------------------------------- */
+
+/* What happened to one happened to all: VG_OK where every rank brings VG_OK; else, on every rank, the status and the message
+ * of the lowest rank that failed. To be called before a collective call that a failing rank would not reach. Collective. */
+vg_status vg_comm_agree(vg_comm *comm, vg_status mine);
+
+/* Passes up a failure of this or any other rank. */
+#define VG_AGREE(comm, call) VG_TRY(vg_comm_agree((comm), (call)))
+
+/* Waits until all ranks are here. Collective. */
+vg_status vg_comm_barrier(vg_comm *comm);
+
+/* ---- exchange ---------------------------------------------------------------------------------------------------- */
+
+/* `bytes` bytes of `root` to all ranks, any size; `bytes` and `root` agree. Collective. */
+vg_status vg_comm_broadcast(vg_comm *comm, void *data, size_t bytes, int root);
+
+/* The pieces of all ranks, of unequal sizes, one after another in the order of ranks.
+ *   mine   `bytes` bytes (NULL where 0)
+ *   all    new memory, to be given to free(); of gather: on `root` alone, NULL elsewhere
+ *   sizes  (ranks), caller's memory, filled on every rank
+ * Collective. Errors: VG_NO_MEMORY. */
+vg_status vg_comm_gather(vg_comm *comm, const void *mine, size_t bytes, int root, void **all, size_t *sizes);
+vg_status vg_comm_allgather(vg_comm *comm, const void *mine, size_t bytes, void **all, size_t *sizes);
+
+/* sum[j] = part_0[j] + part_1[j] + ... + part_(total-1)[j], added in this order whatever rank holds which part: the result
+ * does not depend on the number of ranks, bit by bit.
+ *   total    number of parts on all ranks together, length: numbers in a part; both agree
+ *   indices  (count) which parts this rank holds; every index below `total` is on exactly one rank
+ *   parts    (count, length) row-major
+ *   sum      (length) on every rank
+ * Collective. Errors: VG_DEFECT (an index missing, twice or out of range), VG_NO_MEMORY. */
+vg_status vg_comm_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices, const double *parts,
+                              double *sum);
+
+#endif

@@ -1,0 +1,360 @@
+/* cpu_ridge: the ridge operations on the CPU (encoding.md, "Ridge"). Every column (voxel) is worked on alone and in a fixed order of rows,
+ * so any division of columns among threads gives the same bits. Groups of COLUMNS neighbours share one pass, in double, through
+ * loops that the compiler makes wide; the widest vectors of the processor are chosen when the program starts. */
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu_ridge.h"
+
+#if defined(__x86_64__) && !defined(VG_SANITIZE)
+#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define WIDE
+#endif
+
+enum { COLUMNS = 64, ROWS = 8, PIECE = 4096 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
+
+static inline void load(vg_type type, const void *x, int64_t at, int64_t n, double *out)
+{
+    if (type == VG_F32) {
+        const float *from = (const float *)x + at;
+        for (int64_t v = 0; v < n; v++)
+            out[v] = (double)from[v];
+    } else {
+        memcpy(out, (const double *)x + at, (size_t)n * sizeof(double));
+    }
+}
+
+static inline void store(vg_type type, void *x, int64_t at, int64_t n, const double *from)
+{
+    if (type == VG_F32) {
+        float *out = (float *)x + at;
+        for (int64_t v = 0; v < n; v++)
+            out[v] = (float)from[v];
+    } else {
+        memcpy((double *)x + at, from, (size_t)n * sizeof(double));
+    }
+}
+
+/* Copies the columns, sums them, and finds the dead ones. */
+WIDE static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
+{
+    double row[COLUMNS], begin[COLUMNS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
+    int64_t same[COLUMNS], finite[COLUMNS];
+    for (int64_t v = 0; v < n; v++) {
+        mean[v] = 0;
+        same[v] = finite[v] = 1;
+    }
+    for (int64_t t = 0; t < c->rows; t++) {
+        load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
+        if (t == 0)
+            memcpy(begin, row, sizeof begin);
+        for (int64_t v = 0; v < n; v++) {
+            mean[v] += row[v];
+            same[v] &= row[v] == begin[v];
+            finite[v] &= fabs(row[v]) <= limit;
+        }
+        store(c->type, c->centred, t * c->columns + first, n, row);
+    }
+    for (int64_t v = 0; v < n; v++) {
+        c->dead[first + v] = (uint8_t)(same[v] || !finite[v]);
+        mean[v] /= (double)c->rows;
+    }
+}
+
+/* Takes the mean off the rows of one segment; gives the segment's own mean and its sum of squares about that. */
+WIDE static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
+{
+    double row[COLUMNS], sum[COLUMNS] = {0}, square[COLUMNS] = {0};
+    int64_t rows = c->begin[s + 1] - c->begin[s];
+    for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
+        if (c->from == c->type)
+            load(c->type, c->centred, t * c->columns + first, n, row);
+        else
+            load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
+        for (int64_t v = 0; v < n; v++)
+            row[v] = c->dead[first + v] ? 0.0 : row[v] - mean[v];
+        store(c->type, c->centred, t * c->columns + first, n, row);
+        load(c->type, c->centred, t * c->columns + first, n, row);
+        for (int64_t v = 0; v < n; v++)
+            sum[v] += row[v];
+    }
+    for (int64_t v = 0; v < n; v++)
+        sum[v] = rows > 0 ? sum[v] / (double)rows : 0.0;
+    for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
+        load(c->type, c->centred, t * c->columns + first, n, row);
+        for (int64_t v = 0; v < n; v++)
+            square[v] += (row[v] - sum[v]) * (row[v] - sum[v]);
+    }
+    store(VG_F64, c->mean, s * c->columns + first, n, sum);
+    store(VG_F64, c->square, s * c->columns + first, n, square);
+}
+
+vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t first = 0; first < c->columns; first += COLUMNS) {
+        double mean[COLUMNS];
+        int64_t n = least(COLUMNS, c->columns - first);
+        copy_and_sum(c, first, n, mean);
+        for (int64_t s = 0; s < c->segments; s++)
+            center_segment(c, s, first, n, mean);
+    }
+    return VG_OK;
+}
+
+/* ---- spread of every held-out set ---------------------------------------------------------------------------------- */
+
+/* Mean and sum of squares about it of a union of segments (the parallel-variance formula of Chan, Golub & LeVeque 1983, eq. 2.1). */
+static int64_t pool(const vg_ridge_spread *s, const int32_t *list, int64_t count, int64_t v, double *mean, double *square)
+{
+    int64_t rows = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t here = s->begin[list[i] + 1] - s->begin[list[i]];
+        sum += (double)here * s->mean[list[i] * s->columns + v];
+        rows += here;
+    }
+    *mean = rows > 0 ? sum / (double)rows : 0.0;
+    *square = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double away = s->mean[list[i] * s->columns + v] - *mean;
+        *square += s->square[list[i] * s->columns + v] + (double)(s->begin[list[i] + 1] - s->begin[list[i]]) * away * away;
+    }
+    return rows;
+}
+
+/* Values that are all one number leave no more than the rounding of their mean, squared; a float32 that differs leaves 1e-14. */
+static bool is_constant(int64_t rows, double mean, double square)
+{
+    return square <= 1e-24 * (double)rows * mean * mean;
+}
+
+vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t i = 0; i < s->sets; i++) {
+        for (int64_t v = 0; v < s->columns; v++) {
+            double mean, square, train_mean, train_square;
+            int64_t rows = pool(s, s->test + s->test_begin[i], s->test_begin[i + 1] - s->test_begin[i], v, &mean, &square);
+            int64_t train = pool(s, s->train + s->train_begin[i], s->train_begin[i + 1] - s->train_begin[i], v, &train_mean, &train_square);
+            s->variance[i * s->columns + v] = is_constant(rows, mean, square) ? 0.0 : square;
+            s->shift[i * s->columns + v] = mean - train_mean;
+            s->constant[i * s->columns + v] = is_constant(train, train_mean, train_square);
+        }
+    }
+    return VG_OK;
+}
+
+/* ---- sums of segments ------------------------------------------------------------------------------------------------ */
+
+WIDE static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                               int64_t stride, const void *x, void *out)
+{
+    double sum[PIECE] = {0};
+    for (int64_t i = 0; i < terms; i++) {
+        double by = (double)sign[i];
+        if (type == VG_F32) {
+            const float *from = (const float *)x + segment[i] * stride + first;
+            for (int64_t e = 0; e < n; e++)
+                sum[e] += by * (double)from[e];
+        } else {
+            const double *from = (const double *)x + segment[i] * stride + first;
+            for (int64_t e = 0; e < n; e++)
+                sum[e] += by * from[e];
+        }
+    }
+    store(type, out, first, n, sum);
+}
+
+vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                               int64_t stride, const void *x, void *out)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t first = 0; first < n; first += PIECE)
+        combine_piece(type, first, least(PIECE, n - first), terms, segment, sign, stride, x, out);
+    return VG_OK;
+}
+
+/* ---- scores of all penalties ------------------------------------------------------------------------------------------- */
+
+/* What one thread works with: `padded` vectors a column (the products, the responses as the last one, zeros up to a multiple of 4),
+ * ROWS rows of them, and their Gram, element (j, l), j <= l, at gram[(j * padded + l) * COLUMNS]. */
+typedef struct {
+    int64_t vectors, padded;
+    double *packed, *gram;
+} folding;
+
+static void pack(const vg_ridge_score *s, int64_t row, int64_t rows, int64_t first, int64_t n, folding *f)
+{
+    for (int64_t j = 0; j < f->vectors; j++) {
+        const void *from = j < s->rank ? s->products : s->y;
+        int64_t at = ((j < s->rank ? j * s->rows : 0) + row) * s->columns + first;
+        for (int64_t i = 0; i < rows; i++)
+            load(s->type, from, at + i * s->columns, n, f->packed + (j * ROWS + i) * COLUMNS);
+    }
+}
+
+typedef double lanes __attribute__((vector_size(64)));
+enum { LANES = 8 };
+
+/* gram += packed' packed, four vectors against four, 8 columns at a time. */
+WIDE static void fold(int64_t rows, const folding *f)
+{
+    for (int64_t jb = 0; jb < f->padded; jb += 4) {
+        for (int64_t lb = jb; lb < f->padded; lb += 4) {
+            for (int64_t v = 0; v < COLUMNS; v += LANES) {
+                lanes sum[4][4], a[4], b[4];
+                for (int j = 0; j < 4; j++)
+                    for (int l = 0; l < 4; l++)
+                        sum[j][l] = *(const lanes *)(f->gram + ((jb + j) * f->padded + lb + l) * COLUMNS + v);
+                for (int64_t i = 0; i < rows; i++) {
+                    for (int j = 0; j < 4; j++) {
+                        a[j] = *(const lanes *)(f->packed + ((jb + j) * ROWS + i) * COLUMNS + v);
+                        b[j] = *(const lanes *)(f->packed + ((lb + j) * ROWS + i) * COLUMNS + v);
+                    }
+                    for (int j = 0; j < 4; j++)
+                        for (int l = 0; l < 4; l++)
+                            sum[j][l] += a[j] * b[l];
+                }
+                for (int j = 0; j < 4; j++)
+                    for (int l = 0; l < 4; l++)
+                        *(lanes *)(f->gram + ((jb + j) * f->padded + lb + l) * COLUMNS + v) = sum[j][l];
+            }
+        }
+    }
+}
+
+/* c b, c Q c and c o of one penalty for a group of columns; c (rank) of every column lies at c + j * stride_j + v * stride_v. */
+typedef struct {
+    double cross[COLUMNS], size[COLUMNS], offset[COLUMNS];
+} predicted;
+
+WIDE static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
+{
+    memset(p, 0, sizeof *p);
+    for (int64_t j = 0; j < s->rank; j++) {
+        const double *gram = f->gram + j * f->padded * COLUMNS, *cj = c + j * COLUMNS;
+        double inner[COLUMNS];
+        for (int64_t v = 0; v < COLUMNS; v++)
+            inner[v] = (one ? c[j] : cj[v]) * gram[j * COLUMNS + v];
+        for (int64_t l = j + 1; l < s->rank; l++)
+            for (int64_t v = 0; v < COLUMNS; v++)
+                inner[v] += 2.0 * (one ? c[l] : c[l * COLUMNS + v]) * gram[l * COLUMNS + v];
+        for (int64_t v = 0; v < COLUMNS; v++) {
+            double here = one ? c[j] : cj[v];
+            p->size[v] += here * inner[v];
+            p->cross[v] += here * gram[s->rank * COLUMNS + v];
+            p->offset[v] += here * offset[j * COLUMNS + v];
+        }
+    }
+}
+
+static double correlation_of(double cross, double size, double variance)
+{
+    double scale = sqrt(size * variance);
+    return scale > 0 ? cross / scale : 0.0;
+}
+
+/* Adds what one penalty scores to row `a` of the results. */
+static void add_scores(const vg_ridge_score *s, const predicted *p, int64_t a, int64_t first, int64_t n)
+{
+    double held_out = (double)s->held_out, root = sqrt(held_out);
+    for (int64_t v = 0; v < n; v++) {
+        double variance = s->variance[first + v], use = s->constant[first + v] ? 0.0 : 1.0;
+        if (s->correlation != NULL)
+            s->correlation[a * s->columns + first + v] += s->weight * correlation_of(use * p->cross[v], p->size[v], variance);
+        if (s->loss == NULL)
+            continue;
+        double shift = s->shift[first + v];
+        double error = variance + held_out * shift * shift +
+                       use * (p->size[v] + p->offset[v] * p->offset[v] - 2.0 * (p->cross[v] + root * shift * p->offset[v]));
+        if (s->by_fold)
+            error = variance > 0 ? s->weight * error / variance : s->weight;
+        s->loss[a * s->columns + first + v] += error;
+    }
+}
+
+static void add_totals(const vg_ridge_score *s, int64_t first, int64_t n)
+{
+    for (int64_t v = first; v < first + n; v++)
+        s->total[v] += s->variance[v] + (double)s->held_out * s->shift[v] * s->shift[v];
+}
+
+static void score_group(const vg_ridge_score *s, int64_t first, folding *f, double *offset, double *chosen)
+{
+    int64_t n = least(COLUMNS, s->columns - first);
+    predicted p;
+    memset(f->gram, 0, (size_t)(f->padded * f->padded * COLUMNS) * sizeof(double));
+    for (int64_t row = 0; row < s->rows; row += ROWS) {
+        int64_t rows = least(ROWS, s->rows - row);
+        pack(s, row, rows, first, n, f);
+        fold(rows, f);
+    }
+    for (int64_t j = 0; s->loss != NULL && j < s->rank; j++)
+        load(s->type, s->offset, j * s->columns + first, n, offset + j * COLUMNS);
+    if (s->choice == NULL) {
+        for (int64_t a = 0; a < s->penalties; a++) {
+            predict(s, f, offset, s->coefficient + a * s->rank, true, &p);
+            add_scores(s, &p, a, first, n);
+        }
+    } else {
+        for (int64_t j = 0; j < s->rank; j++)
+            for (int64_t v = 0; v < n; v++)
+                chosen[j * COLUMNS + v] = s->coefficient[s->choice[first + v] * s->rank + j];
+        predict(s, f, offset, chosen, false, &p);
+        add_scores(s, &p, 0, first, n);
+    }
+    if (s->loss != NULL && !s->by_fold)
+        add_totals(s, first, n);
+}
+
+vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
+{
+    int64_t vectors = s->rank + 1, padded = (vectors + 3) / 4 * 4;
+    int64_t packed = padded * ROWS * COLUMNS, gram = padded * padded * COLUMNS, small = s->rank * COLUMNS;
+    double *scratch;
+    VG_TRY(VG_NEW(&scratch, (packed + gram + 2 * small) * d->threads, "numbers of ridge scores"));
+#pragma omp parallel num_threads(d->threads)
+    {
+        double *mine = scratch + (packed + gram + 2 * small) * omp_get_thread_num();
+        folding f = {vectors, padded, mine, mine + packed};
+#pragma omp for schedule(static)
+        for (int64_t first = 0; first < s->columns; first += COLUMNS)
+            score_group(s, first, &f, mine + packed + gram, mine + packed + gram + small);
+    }
+    free(scratch);
+    return VG_OK;
+}
+
+/* ---- the best penalty -------------------------------------------------------------------------------------------------- */
+
+vg_status vg_cpu_ridge_choose(vg_device *d, const vg_ridge_choose *c)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t v = 0; v < c->columns; v++) {
+        double best = c->score[v], sign = c->smallest ? -1.0 : 1.0;
+        for (int64_t a = 1; a < c->penalties; a++)
+            best = sign * fmax(sign * best, sign * c->score[a * c->columns + v]);
+        double enough = best - sign * c->equal * (c->smallest ? fabs(best) : 1.0);
+        for (int64_t i = 0; i < c->penalties; i++) {
+            int32_t a = c->ascending[i];
+            if (sign * c->score[a * c->columns + v] >= sign * enough) {
+                c->choice[v] = a;
+                c->best[v] = c->score[a * c->columns + v];
+                break;
+            }
+        }
+    }
+    return VG_OK;
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Everything that continuous integration checks, from a bare Debian or Ubuntu machine: packages, the form of the sources, then the
+# tests in two builds: optimised, and under AddressSanitizer and UndefinedBehaviorSanitizer. Scripts are checked by tests/tree.
+# Every step runs, whatever became of the others; logs are in build/logs.
+set -uo pipefail
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+logs="$root/build/logs"
+jobs=$(nproc)
+failed=0
+
+usage() {
+    cat <<'USAGE'
+Usage: tests/run.sh [--no-packages]
+
+Builds voxgrad twice (build/release with warnings as errors, build/asan) and runs all tests in both. Prints each step as it ends,
+and ctest's summaries last. Exit status: 0 all passed, 1 something failed, 2 packages are missing and cannot be installed.
+
+  --no-packages  do not look for or install Debian packages; take what is there
+USAGE
+}
+
+say() {
+    printf '%-16s %s\n' "$1" "$2"
+}
+
+# step NAME COMMAND...: runs it with its output in a log; shows the end of the log when it fails.
+step() {
+    local name=$1 begin=$SECONDS status
+    shift
+    printf '%-16s ' "$name"
+    "$@" >"$logs/$name.log" 2>&1
+    status=$?
+    if [ "$status" -eq 0 ]; then
+        echo "passed ($((SECONDS - begin)) s)"
+    else
+        echo "FAILED ($((SECONDS - begin)) s): $logs/$name.log"
+        sed 's/^/    /' "$logs/$name.log" | tail -n 60
+        failed=1
+    fi
+    return "$status"
+}
+
+# at_least_14 TOOL: is it here, and new enough to know what .clang-format and .clang-tidy ask for?
+at_least_14() {
+    local major
+    major=$("$1" --version 2>/dev/null | sed -nE 's/.*version ([0-9]+)\..*/\1/p' | head -n 1)
+    [ "${major:-0}" -ge 14 ]
+}
+
+sources() {
+    local folders=()
+    for folder in src include tests kernels; do
+        [ ! -d "$root/$folder" ] || folders+=("$root/$folder")
+    done
+    find "${folders[@]}" -type f \( "$@" \) -print0
+}
+
+check_format() {
+    sources -name '*.c' -o -name '*.h' -o -name '*.cu' | xargs -0 clang-format --dry-run -Werror
+}
+
+check_tidy() {
+    find "$root/src" -name '*.c' -print0 | xargs -0 -n 1 -P "$jobs" clang-tidy -p "$root/build/release" --quiet
+}
+
+build() {
+    cd "$root" && cmake --preset "$1" -DVOXGRAD_WERROR=ON && cmake --build --preset "$1" --parallel "$jobs"
+}
+
+run_tests() {
+    cd "$root" && ctest --preset "$1" --parallel "$jobs" --no-tests=error
+}
+
+# The lines from "... tests passed" on: how many, which failed, which were skipped.
+summary() {
+    printf '\n%s\n' "$1"
+    sed -n '/tests passed/,$p' "$logs/test-$1.log"
+}
+
+main() {
+    local install=yes variant
+    case "${1-}" in
+    '') ;;
+    --no-packages) install=no ;;
+    -h | --help) usage && return ;;
+    *) usage >&2 && return 2 ;;
+    esac
+    mkdir -p "$logs" && rm -f -- "$logs"/*.log
+    if [ "$install" = yes ]; then
+        step packages "$root/jobs/packages.sh" --install tests || return 2
+        "$root/jobs/packages.sh" --install checks >"$logs/checks.log" 2>&1 || say "checks" "not all could be installed: $logs/checks.log"
+    fi
+
+    if at_least_14 clang-format; then
+        step format check_format
+    else
+        say format "left out: clang-format 14 or newer is not here"
+    fi
+    for variant in release asan; do
+        step "build-$variant" build "$variant" && step "test-$variant" run_tests "$variant"
+    done
+    if at_least_14 clang-tidy && [ -e "$root/build/release/compile_commands.json" ]; then
+        step tidy check_tidy
+    else
+        say tidy "left out: clang-tidy 14 or newer is not here"
+    fi
+
+    for variant in asan release; do
+        [ ! -e "$logs/test-$variant.log" ] || summary "$variant"
+    done
+    return "$failed"
+}
+
+main "$@"
