@@ -18,9 +18,3 @@ vg_status vg_study_info(FILE *out)
     fprintf(out, "methods:");
     for (const char *const *method = vg_space_methods(); *method != NULL; method++)
         fprintf(out, " %s", *method);
-    fprintf(out, "\nstory formats:");
-    for (const char *const *format = vg_story_formats(); *format != NULL; format++)
-        fprintf(out, " %s", *format);
-    fprintf(out, "\n");
-    return VG_OK;
-}
