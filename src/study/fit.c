@@ -537,9 +537,9 @@ static vg_status fit_all(fit_job *job)
     vg_progress_begin("fits", mine * job->space_count, "voxels");
     for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
         int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
-        VG_AGREE(job->comm, fit_chunk(job, first, count));
+        VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
-            VG_TRY(fit_summarize(job, first, first + i));
+            VG_TRY(vg_fit_summarize(job, first, first + i));
     }
     vg_progress_end();
     return VG_OK;

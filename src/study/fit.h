@@ -64,9 +64,9 @@ typedef struct {
 } fit_job;
 
 /* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. */
-vg_status fit_chunk(fit_job *job, int64_t first, int64_t count);
+vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 
 /* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
-vg_status fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
+vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
 
 #endif

@@ -190,7 +190,7 @@ done:
     return status;
 }
 
-vg_status fit_chunk(fit_job *job, int64_t first, int64_t count)
+vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
 {
     int rank = vg_comm_rank(job->comm);
     vg_ridge_design **designs = NULL;

@@ -18,3 +18,6 @@ vg_status vg_study_info(FILE *out)
     fprintf(out, "methods:");
     for (const char *const *method = vg_space_methods(); *method != NULL; method++)
         fprintf(out, " %s", *method);
+    fprintf(out, "\n");
+    return VG_OK;
+}

@@ -64,7 +64,7 @@ static vg_status check_twice(const vg_yaml *yaml, struct fy_node *node, const ch
 
 /* ---- models, features, stories ---------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_model(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_model(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (study->model_count > 0)
@@ -75,7 +75,7 @@ vg_status vg_read_model(const vg_yaml *yaml, struct fy_node *node, const char *k
     return check_name(yaml, node, key, study->models->name, "model");
 }
 
-vg_status vg_read_models(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_models(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (study->model_count > 0)
@@ -103,7 +103,7 @@ static vg_status finish_feature(const vg_yaml *yaml, struct fy_node *node, const
     return check_name(yaml, node, key, feature->name, "feature");
 }
 
-vg_status vg_read_features(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_features(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_feature_keys, study, (void **)&study->features, sizeof *study->features, &study->feature_count));
@@ -117,7 +117,7 @@ vg_status vg_read_features(const vg_yaml *yaml, struct fy_node *node, const char
     return VG_OK;
 }
 
-vg_status vg_read_layers(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_layers(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)study;
     vg_study_feature *feature = item;
@@ -138,7 +138,7 @@ vg_status vg_read_layers(const vg_yaml *yaml, struct fy_node *node, const char *
     return VG_OK;
 }
 
-vg_status vg_read_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_story_keys, study, (void **)&study->stories, sizeof *study->stories, &study->story_count));
@@ -152,7 +152,7 @@ vg_status vg_read_stories(const vg_yaml *yaml, struct fy_node *node, const char 
 
 /* ---- subjects ---------------------------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_subjects(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_subjects(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_subject_keys, study, (void **)&study->responses.subjects, sizeof *study->responses.subjects,
@@ -183,7 +183,7 @@ static vg_status read_run(const vg_yaml *yaml, struct fy_node_pair *pair, const 
     return status;
 }
 
-vg_status vg_read_runs(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_runs(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)study;
     vg_study_subject *subject = item;
@@ -199,7 +199,7 @@ vg_status vg_read_runs(const vg_yaml *yaml, struct fy_node *node, const char *ke
 
 /* ---- alignment ---------------------------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_delays(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_delays(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_wholes(yaml, node, key, &study->alignment.delays, &study->alignment.delay_count));
@@ -213,7 +213,7 @@ vg_status vg_read_delays(const vg_yaml *yaml, struct fy_node *node, const char *
     return VG_OK;
 }
 
-vg_status vg_read_trim(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_trim(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     int64_t *trim = NULL, count;
@@ -236,7 +236,7 @@ static vg_status read_savgol(const vg_yaml *yaml, struct fy_node *value, const c
     return vg_yaml_whole(yaml, order, key, &study->alignment.savgol_order);
 }
 
-vg_status vg_read_filter(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_filter(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     free(study->alignment.filter);
@@ -291,7 +291,7 @@ static vg_status spaced_alphas(const vg_yaml *yaml, struct fy_node *node, const 
     return VG_OK;
 }
 
-vg_status vg_read_alphas(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_alphas(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     free(study->ridge.alphas);
@@ -309,7 +309,7 @@ vg_status vg_read_alphas(const vg_yaml *yaml, struct fy_node *node, const char *
     return VG_OK;
 }
 
-vg_status vg_read_gap(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_gap(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     study->ridge.gap = -1;
@@ -320,7 +320,7 @@ vg_status vg_read_gap(const vg_yaml *yaml, struct fy_node *node, const char *key
 }
 
 /* "4G", "800M", "2.5G", or bytes. */
-vg_status vg_read_memory(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_memory(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     char *text;
@@ -345,7 +345,7 @@ static vg_status read_texts(const vg_yaml *yaml, struct fy_node *node, const cha
 }
 
 /* A list of labels, or the file that holds them. */
-vg_status vg_read_columns(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_columns(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (!fy_node_is_scalar(node))
@@ -379,7 +379,7 @@ static struct fy_node *value_at(struct fy_node *mapping, int64_t index)
     return fy_node_pair_value(fy_node_mapping_get_by_index(mapping, (int)index));
 }
 
-vg_status vg_read_regions(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_regions(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(named_regions(yaml, node, key, &study->atlas.regions, &study->atlas.region_count));
@@ -388,7 +388,7 @@ vg_status vg_read_regions(const vg_yaml *yaml, struct fy_node *node, const char 
     return VG_OK;
 }
 
-vg_status vg_read_planted(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_planted(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(named_regions(yaml, node, key, &study->simulate.regions, &study->simulate.region_count));
