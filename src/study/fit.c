@@ -331,7 +331,7 @@ static vg_status make_groups(fit_job *job)
     return VG_OK;
 }
 
-/* A tile holds a whole number of the solver's tiles and at most 16 million responses; as many spaces share a reading as fit into half the memory. */
+/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; as many spaces share a reading as fit into half the memory. */
 static vg_status make_tiles(fit_job *job, int64_t memory)
 {
     int64_t *columns;
@@ -355,7 +355,7 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         job->tile_count = 0;
         for (int64_t i = 0; i < job->subject_count; i++) {
             const fit_subject *subject = &job->subjects[i];
-            int64_t wide = (16000000 / subject->rows / cost.tile + 1) * cost.tile;
+            int64_t wide = (4095 / cost.tile + 1) * cost.tile;
             for (int64_t first = 0; first < subject->voxels; first += wide, job->tile_count++) {
                 if (pass == 0)
                     continue;
@@ -481,12 +481,13 @@ static vg_status make_layout(fit_job *job)
 
 /* ---- the run ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Only files that voxgrad simulate wrote carry the attribute. */
+/* Only files that voxgrad simulate wrote carry the attribute. Before the runs are opened: HDF5 wants one way of opening a file at a time. */
 static vg_status find_simulated(fit_job *job)
 {
-    for (int64_t i = 0; i < job->subject_count; i++)
-        for (int64_t r = 0; r < job->subjects[i].study->run_count; r++) {
-            const char *path = job->subjects[i].study->runs[r].path, *colon = strstr(path, ".h5:");
+    const vg_study *study = job->study;
+    for (int64_t i = 0; i < study->responses.subject_count; i++)
+        for (int64_t r = 0; r < study->responses.subjects[i].run_count; r++) {
+            const char *path = study->responses.subjects[i].runs[r].path, *colon = strstr(path, ".h5:");
             if (colon == NULL)
                 continue;
             char *file_path;
@@ -504,14 +505,14 @@ static vg_status find_simulated(fit_job *job)
 static vg_status open_subjects(fit_job *job)
 {
     const vg_study *study = job->study;
+    VG_TRY(find_simulated(job));
     VG_TRY(VG_NEW(&job->subjects, study->responses.subject_count, "subjects"));
     for (int64_t i = 0; i < study->responses.subject_count; i++) {
         job->subjects[i].study = &study->responses.subjects[i];
         job->subject_count++;
         VG_TRY(open_runs(job, &job->subjects[i]));
     }
-    VG_TRY(check_rows(job));
-    return find_simulated(job);
+    return check_rows(job);
 }
 
 static vg_status prepare(fit_job *job)
