@@ -133,13 +133,19 @@ double vg_hrf_value(vg_hrf hrf, double t);
 
 /* ---- atlases and regions -------------------------------------------------------------------------------------------- */
 
-/* A label for every voxel: labels[v] is an index into names, or -1. */
+/* A label for every voxel: labels[v] is an index into names, or -1. hemispheres: 'L', 'R' or '\0' of each name, NULL: not known. */
 typedef struct {
     int64_t voxels, name_count;
-    int32_t *labels; /* (voxels) */
-    char **names;    /* (name_count) */
+    int32_t *labels;   /* (voxels) */
+    char **names;      /* (name_count) */
+    char *hemispheres; /* (name_count) or NULL */
 } vg_atlas;
 void vg_atlas_free(vg_atlas *atlas);
+
+/* The labels of the responses' voxels from files that stand side by side as those of the responses do (left, right hemisphere), whole:
+ * what the responses' mask leaves out is left out here. Formats, known by extension: FreeSurfer's .annot.
+ * Errors: VG_INVALID (not there, cut off, no names; another number of vertices than the responses have: both counts), VG_NO_MEMORY. */
+vg_status vg_atlas_open(const char *const *paths, int64_t count, const vg_responses *responses, vg_atlas *atlas);
 
 /* The columns themselves as labels. Where the file names its columns, `names` chooses among them (NULL: all); where it does not, `names`
  * names all of them in order. Errors: VG_INVALID (an unknown name, with the nearest known; another number than there are columns). */
@@ -155,13 +161,19 @@ typedef struct {
     int64_t count;
 } vg_regions;
 
-/* A region is a name and the labels (NULL at the end) that make it up; region_count 0: one region for each label of the atlas that has
- * voxels. Errors: VG_INVALID (an unknown label, with the nearest known; a region without voxels; two of one name), VG_NO_MEMORY. */
+/* A region is a name and the labels (NULL at the end) that make it up: "NAME" in both hemispheres, "lh:NAME" and "rh:NAME" in one.
+ * rule_count 0: one region for each label of the atlas that has voxels, named so.
+ * Errors: VG_INVALID (an unknown label, with the nearest known; a region without voxels; two of one name), VG_NO_MEMORY. */
 typedef struct {
     const char *name;
     const char *const *labels;
 } vg_region_rule;
 vg_status vg_regions_create(const vg_atlas *atlas, const vg_region_rule *rules, int64_t rule_count, vg_regions *regions);
 void vg_regions_free(vg_regions *regions);
+
+/* The language regions of the Destrieux atlas (aparc.a2009s), as rules for vg_regions_create: HG HS STG STS IFG LatS, each alone and as
+ * "NAME lh" and "NAME rh" where the atlas knows its hemispheres. rules has room for VG_DESTRIEUX_RULES; returns how many were written. */
+enum { VG_DESTRIEUX_RULES = 18 };
+int64_t vg_destrieux_rules(const vg_atlas *atlas, vg_region_rule *rules);
 
 #endif

@@ -92,7 +92,12 @@ static const run_part *part_of(const vg_responses *responses, int64_t column, in
     return part;
 }
 
-static int64_t column_of(const vg_responses *responses, int64_t v)
+int64_t vg_responses_columns(const vg_responses *responses)
+{
+    return responses->columns;
+}
+
+int64_t vg_responses_column(const vg_responses *responses, int64_t v)
 {
     return responses->chosen != NULL ? responses->chosen[v] : v;
 }
@@ -183,7 +188,7 @@ static vg_status gather_names(vg_responses *responses)
     VG_TRY(VG_NEW(&responses->names, responses->voxels, "names of columns"));
     for (int64_t v = 0; v < responses->voxels; v++) {
         int64_t within;
-        const run_part *part = part_of(responses, column_of(responses, v), &within);
+        const run_part *part = part_of(responses, vg_responses_column(responses, v), &within);
         responses->names[v] = part->file.names[within];
     }
     return VG_OK;
@@ -237,7 +242,7 @@ const char *const *vg_responses_names(const vg_responses *responses)
 vg_voxel vg_responses_voxel(const vg_responses *responses, int64_t v)
 {
     int64_t within;
-    const run_part *part = part_of(responses, column_of(responses, v), &within);
+    const run_part *part = part_of(responses, vg_responses_column(responses, v), &within);
     vg_voxel voxel = {.vertex = -1, .i = -1, .j = -1, .k = -1};
     if (part->format->voxel != NULL)
         part->format->voxel(&part->file, within, &voxel);

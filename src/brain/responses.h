@@ -21,6 +21,10 @@ typedef struct {
     void (*close)(vg_response_file *file);
 } vg_response_format;
 
+/* All columns of a run's files, whatever the mask; the one that voxel v is. */
+int64_t vg_responses_columns(const vg_responses *responses);
+int64_t vg_responses_column(const vg_responses *responses, int64_t v);
+
 extern const vg_response_format vg_text_responses, vg_npy_responses, vg_hdf5_responses;
 
 /* The same from memory, for the fuzzers: size bytes of a .npy; checks everything that opening checks. */

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Goldens of the room `brain`: alignment and filtering by numpy and scipy, written independently of the C code.
 
-    python tests/oracle/make_brain_goldens.py        # writes tests/golden/brain_*.npy
+    python tests/oracle/make_brain_goldens.py [DATA]        # writes tests/golden/brain_*.npy
 
-Simulated words and responses; nothing here was recorded.
+Simulated words and responses; nothing here was recorded. DATA (holds fsaverage5/): also how many vertices each language region has
+in the Destrieux atlas, by nibabel.
 """
 import pathlib
+import sys
 
 import numpy as np
 from scipy.signal import savgol_filter
@@ -108,3 +110,23 @@ save("high_pass_trim", zscore(regress_out(cosines)[2:-5])[:, :3])
 save("polynomial", zscore(regress_out(np.polynomial.legendre.legvander(np.linspace(-1, 1, ROWS), 3))))
 save("savgol", y - savgol_filter(y, 21, 3, axis=0))  # 40 s: 20 rows, made odd
 save("plain", zscore(y))
+
+# ---- atlas ------------------------------------------------------------------------------------------------------------------------
+if len(sys.argv) > 1:
+    import nibabel
+
+    groups = {
+        "HG": ["G_temp_sup-G_T_transv"],
+        "HS": ["S_temporal_transverse"],
+        "STG": ["G_temp_sup-Lateral", "G_temp_sup-Plan_polar", "G_temp_sup-Plan_tempo"],
+        "STS": ["S_temporal_sup"],
+        "IFG": ["G_front_inf-Opercular", "G_front_inf-Orbital", "G_front_inf-Triangul"],
+        "LatS": ["Lat_Fis-ant-Horizont", "Lat_Fis-ant-Vertical", "Lat_Fis-post"],
+    }
+    counts = []
+    for hemisphere in "lr":
+        labels, _, names = nibabel.freesurfer.read_annot(f"{sys.argv[1]}/fsaverage5/{hemisphere}h.aparc-a2009s_mics.annot")
+        names = [name.decode() for name in names]
+        counts.append([[np.isin(labels, [names.index(n) for n in group]).sum(), np.flatnonzero(np.isin(labels, [names.index(n) for n in group])).sum()]
+                       for group in groups.values()])
+    save("destrieux", counts, np.int64)  # hemisphere x region x (vertices, sum of their numbers)
