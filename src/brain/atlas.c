@@ -98,8 +98,9 @@ char vg_hemisphere_of(const char *path)
     return '\0';
 }
 
-static vg_status open_annot(const char *path, vg_atlas *atlas)
+static vg_status open_annot(const char *path, const char *table, vg_atlas *atlas)
 {
+    (void)table;
     vg_file file;
     VG_TRY(vg_file_open(path, &file));
     vg_status status = vg_annot_parse(path, file.data, file.size, atlas);
@@ -109,17 +110,21 @@ static vg_status open_annot(const char *path, vg_atlas *atlas)
 
 static const struct {
     const char *extension;
-    vg_status (*open)(const char *path, vg_atlas *atlas);
-} formats[] = {{".annot", open_annot}};
+    vg_status (*open)(const char *path, const char *table, vg_atlas *atlas);
+} formats[] = {{".annot", open_annot},
+               {".gii", vg_gifti_labels},
+               {".gii.gz", vg_gifti_labels},
+               {".nii", vg_nifti_labels},
+               {".nii.gz", vg_nifti_labels}};
 
-static vg_status open_labels(const char *path, vg_atlas *atlas)
+static vg_status open_labels(const char *path, const char *table, vg_atlas *atlas)
 {
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
         size_t length = strlen(formats[f].extension), size = strlen(path);
         if (size >= length && strcasecmp(path + size - length, formats[f].extension) == 0)
-            return formats[f].open(path, atlas);
+            return formats[f].open(path, table, atlas);
     }
-    return vg_fail(VG_INVALID, "%s: is not an atlas of a known format (.annot)", path);
+    return vg_fail(VG_INVALID, "%s: is not an atlas of a known format (.annot .gii .nii)", path);
 }
 
 /* Puts `next` behind `all`: its voxels after the others', its names as its own. Takes next's memory. */
@@ -162,14 +167,14 @@ static vg_status pick_voxels(const vg_responses *responses, vg_atlas *atlas)
     return VG_OK;
 }
 
-vg_status vg_atlas_open(const char *const *paths, int64_t count, const vg_responses *responses, vg_atlas *atlas)
+vg_status vg_atlas_open(const char *const *paths, int64_t count, const char *table, const vg_responses *responses, vg_atlas *atlas)
 {
     vg_status status = VG_OK;
     int64_t columns = vg_responses_columns(responses);
     *atlas = (vg_atlas){0};
     for (int64_t i = 0; i < count; i++) {
         vg_atlas next;
-        VG_GO(open_labels(paths[i], &next));
+        VG_GO(open_labels(paths[i], table, &next));
         VG_GO(append(atlas, &next, vg_hemisphere_of(paths[i])));
     }
     if (atlas->voxels != columns)

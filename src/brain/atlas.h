@@ -11,4 +11,8 @@ char vg_hemisphere_of(const char *path);
 /* FreeSurfer's .annot from memory. The atlas is the caller's: vg_atlas_free. */
 vg_status vg_annot_parse(const char *path, const uint8_t *bytes, size_t size, vg_atlas *atlas);
 
+/* GIFTI's and NIfTI's labels. */
+vg_status vg_gifti_labels(const char *path, const char *table, vg_atlas *atlas);
+vg_status vg_nifti_labels(const char *path, const char *table, vg_atlas *atlas);
+
 #endif

@@ -6,7 +6,8 @@
 
 #include "responses.h"
 
-static const vg_response_format *const formats[] = {&vg_text_responses, &vg_npy_responses, &vg_hdf5_responses};
+static const vg_response_format *const formats[] = {&vg_text_responses, &vg_npy_responses, &vg_hdf5_responses, &vg_gifti_responses,
+                                                    &vg_nifti_responses};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 typedef struct {
@@ -243,10 +244,32 @@ vg_voxel vg_responses_voxel(const vg_responses *responses, int64_t v)
 {
     int64_t within;
     const run_part *part = part_of(responses, vg_responses_column(responses, v), &within);
+    const int64_t *dimensions = part->file.space.dimensions;
     vg_voxel voxel = {.vertex = -1, .i = -1, .j = -1, .k = -1};
-    if (part->format->voxel != NULL)
-        part->format->voxel(&part->file, within, &voxel);
+    if (part->file.surface) {
+        voxel.hemisphere = part->file.hemisphere;
+        voxel.vertex = (int32_t)within;
+    } else if (dimensions[0] > 0) {
+        voxel.i = (int32_t)(within % dimensions[0]);
+        voxel.j = (int32_t)(within / dimensions[0] % dimensions[1]);
+        voxel.k = (int32_t)(within / dimensions[0] / dimensions[1]);
+    }
     return voxel;
+}
+
+vg_space vg_responses_space(const vg_responses *responses)
+{
+    vg_space space = {0};
+    for (int64_t i = 0; i < responses->part_count; i++) {
+        const vg_response_file *file = &responses->parts[i].file;
+        if (file->surface && file->hemisphere != '\0')
+            space.vertices[file->hemisphere == 'R'] = file->columns;
+        if (file->space.dimensions[0] > 0) {
+            memcpy(space.dimensions, file->space.dimensions, sizeof space.dimensions);
+            memcpy(space.affine, file->space.affine, sizeof space.affine);
+        }
+    }
+    return space;
 }
 
 /* ---- what can be fitted --------------------------------------------------------------------------------------------------- */

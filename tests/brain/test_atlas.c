@@ -113,7 +113,7 @@ static void hemispheres_stand_side_by_side(void **state)
     vg_atlas atlas;
     vg_regions regions;
     assert_int_equal(vg_responses_open(&run, 1, mask, &responses), VG_OK);
-    assert_int_equal(vg_atlas_open(files, 2, responses, &atlas), VG_OK);
+    assert_int_equal(vg_atlas_open(files, 2, NULL, responses, &atlas), VG_OK);
     assert_int_equal(atlas.voxels, 9);
     const vg_region_rule rules[] = {{"a", (const char *const[]){"A", NULL}},
                                     {"right", (const char *const[]){"rh:A", "rh:B", NULL}},
@@ -132,10 +132,10 @@ static void hemispheres_stand_side_by_side(void **state)
     assert_string_equal(regions.regions[3].name, "rh:B");
     vg_regions_free(&regions);
     vg_atlas_free(&atlas);
-    assert_int_equal(vg_atlas_open(files, 1, responses, &atlas), VG_INVALID);
+    assert_int_equal(vg_atlas_open(files, 1, NULL, responses, &atlas), VG_INVALID);
     assert_non_null(strstr(vg_message(), "labels for 5 vertices or voxels, the responses have 10"));
     const char *wrong[] = {lh, data};
-    assert_int_equal(vg_atlas_open(wrong, 2, responses, &atlas), VG_INVALID);
+    assert_int_equal(vg_atlas_open(wrong, 2, NULL, responses, &atlas), VG_INVALID);
     assert_non_null(strstr(vg_message(), "not an atlas of a known format"));
     vg_responses_close(responses);
 }
@@ -176,7 +176,7 @@ static void the_destrieux_regions_are_nibabels(void **state)
     vg_atlas atlas;
     vg_regions regions;
     vg_region_rule rules[VG_DESTRIEUX_RULES];
-    if (vg_responses_open(&one, 1, NULL, &responses) != VG_OK || vg_atlas_open(files, 2, responses, &atlas) != VG_OK)
+    if (vg_responses_open(&one, 1, NULL, &responses) != VG_OK || vg_atlas_open(files, 2, NULL, responses, &atlas) != VG_OK)
         fail_msg("%s", vg_message());
     assert_int_equal(vg_destrieux_rules(&atlas, rules), 18);
     assert_int_equal(vg_regions_create(&atlas, rules, 18, &regions), VG_OK);

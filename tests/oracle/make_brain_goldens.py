@@ -130,3 +130,35 @@ if len(sys.argv) > 1:
         counts.append([[np.isin(labels, [names.index(n) for n in group]).sum(), np.flatnonzero(np.isin(labels, [names.index(n) for n in group])).sum()]
                        for group in groups.values()])
     save("destrieux", counts, np.int64)  # hemisphere x region x (vertices, sum of their numbers)
+
+# ---- volumes and surfaces, as nibabel writes them (few and small; the numbers are simulated) ------------------------------------------
+import nibabel  # noqa: E402
+
+MAPS = pathlib.Path(__file__).resolve().parent.parent / "brain" / "files"
+MAPS.mkdir(exist_ok=True)
+values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+affine = np.array([[-2.0, 0, 0, 90], [0, 2, 0.5, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
+scaled = nibabel.Nifti1Image(values.astype(np.int16), affine)
+scaled.header.set_slope_inter(0.5, -3)
+nibabel.save(scaled, MAPS / "scaled.nii.gz")
+nibabel.save(nibabel.Nifti2Image(values.astype(np.float64), affine), MAPS / "two.nii")
+big = nibabel.Nifti1Image(values.astype(">f4"), None, nibabel.Nifti1Header(endianness=">"))
+big.header.set_zooms((2, 2, 3, 1.5))
+nibabel.save(big, MAPS / "big.nii")
+labels = np.where(values[..., 0] % 3 == 0, 0, values[..., 0] % 3 * 10)
+nibabel.save(nibabel.Nifti1Image(labels.astype(np.uint8), affine), MAPS / "labels.nii.gz")
+
+gifti, nifti = nibabel.gifti, nibabel.nifti1
+surface = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) / 4  # T x V
+left = gifti.GiftiMetaData({"AnatomicalStructurePrimary": "CortexLeft"})
+series = [gifti.GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES", datatype="NIFTI_TYPE_FLOAT32") for row in surface]
+nibabel.save(gifti.GiftiImage(darrays=series, meta=left), MAPS / "series.func.gii")
+table = [gifti.GiftiDataArray(np.ascontiguousarray(surface.T), intent="NIFTI_INTENT_TIME_SERIES", datatype="NIFTI_TYPE_FLOAT32")]
+(MAPS / "table_right.func.gii.gz").write_bytes(__import__("gzip").compress(gifti.GiftiImage(darrays=table).to_bytes(), mtime=0))
+names = gifti.GiftiLabelTable()
+for key, label in ((0, "Unknown"), (7, "HG"), (9, "STS")):
+    entry = gifti.GiftiLabel(key, 1.0, 0.0, 0.0, 1.0)
+    entry.label = label
+    names.labels.append(entry)
+keys = gifti.GiftiDataArray(np.array([7, 0, 9, 9, 7, 5], np.int32), intent="NIFTI_INTENT_LABEL", datatype="NIFTI_TYPE_INT32")
+nibabel.save(gifti.GiftiImage(darrays=[keys], labeltable=names), MAPS / "lh.labels.label.gii")
