@@ -10,6 +10,7 @@ set(voxgrad_rows
     "jansson libjansson-dev"
     "libfyaml libfyaml-dev"
     "zlib zlib1g-dev"
+    "expat libexpat1-dev"
     "-lgiftiio/gifti_io.h libgiftiio-dev"
     "-lnifti2/nifti2_io.h libnifti2-dev"
     "-lznz/znzlib.h libznz-dev")

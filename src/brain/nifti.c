@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <zlib.h>
 
 #include "atlas.h"
 #include "gunzip.h"
@@ -77,6 +78,42 @@ static vg_status map_data(const vg_response_file *file, nifti_volume *volume)
     return VG_OK;
 }
 
+static int64_t raw_integer(const uint8_t *bytes, int size, bool big_endian)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << 8 * (big_endian ? size - 1 - i : i);
+    return size == 2 ? (int16_t)value : size == 4 ? (int32_t)value : (int64_t)value;
+}
+
+/* nifticlib believes the number of dimensions in the header, whatever it is: that is checked before it sees the file.
+ * NIfTI-1: 348 bytes, dim[8] of int16 at 40; NIfTI-2: 540 bytes, dim[8] of int64 at 16. */
+static vg_status check_raw_header(const char *path)
+{
+    uint8_t bytes[540];
+    char *header = nifti_findhdrname(path);
+    gzFile file = gzopen(header != NULL ? header : path, "rb");
+    int count = file != NULL ? gzread(file, bytes, sizeof bytes) : 0;
+    if (file != NULL)
+        gzclose(file);
+    free(header);
+    if (count < 348)
+        return vg_fail(VG_INVALID, "%s: is too short for NIfTI: is it cut off?", path);
+    for (int big_endian = 0; big_endian < 2; big_endian++) {
+        int64_t size = raw_integer(bytes, 4, big_endian);
+        int width = size == 540 ? 8 : 2;
+        const uint8_t *dimension = bytes + (size == 540 ? 16 : 40);
+        int64_t dimensions = raw_integer(dimension, width, big_endian);
+        if (size != 348 && size != 540)
+            continue;
+        bool sane = dimensions >= 1 && dimensions <= 7 && count >= size;
+        for (int64_t d = 1; sane && d <= dimensions; d++)
+            sane = raw_integer(dimension + d * width, width, big_endian) >= 1;
+        return sane ? VG_OK : vg_fail(VG_INVALID, "%s: its header is cut off, or its dimensions are none", path);
+    }
+    return vg_fail(VG_INVALID, "%s: does not begin as NIfTI-1 or NIfTI-2", path);
+}
+
 static vg_status open_nifti(vg_response_file *file)
 {
     nifti_volume *volume;
@@ -86,6 +123,7 @@ static vg_status open_nifti(vg_response_file *file)
     VG_TRY(VG_NEW(&volume, 1, "volume"));
     file->state = volume;
     nifti_set_debug_level(0);
+    VG_TRY(check_raw_header(file->path));
     volume->image = nifti_image_read(file->path, 0);
     if (volume->image == NULL)
         return vg_fail(VG_INVALID, "%s: cannot be read as NIfTI: is it cut off?", file->path);

@@ -6,9 +6,8 @@
 
 #include "responses.h"
 
-static const vg_response_format *const formats[] = {&vg_text_responses, &vg_npy_responses, &vg_hdf5_responses, &vg_gifti_responses,
-                                                    &vg_nifti_responses};
-enum { FORMATS = sizeof formats / sizeof *formats };
+static const vg_response_format *const formats[] = {&vg_text_responses,  &vg_npy_responses,   &vg_hdf5_responses,
+                                                    &vg_gifti_responses, &vg_nifti_responses, NULL};
 
 typedef struct {
     const vg_response_format *format;
@@ -39,10 +38,10 @@ static vg_status find_format(const char *path, const vg_response_format **format
 {
     char known[512];
     size_t used = 0;
-    for (int f = 0; f < FORMATS; f++)
-        for (const char *const *e = formats[f]->extensions; *e != NULL; e++) {
+    for (const vg_response_format *const *f = formats; *f != NULL; f++)
+        for (const char *const *e = (*f)->extensions; *e != NULL; e++) {
             if (has_extension(path, *e)) {
-                *format = formats[f];
+                *format = *f;
                 return VG_OK;
             }
             used += (size_t)snprintf(known + used, sizeof known - used, " %s", *e);
