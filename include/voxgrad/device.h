@@ -69,7 +69,7 @@ typedef enum { VG_SUM, VG_L1, VG_L2, VG_DOT } vg_reduction;
 /* ---- arguments of ridge (encoding.md, "Ridge"); matrices are dense, voxels v are columns ------------------------- */
 
 /* A tile of responses, centred: centred (rows, columns) of `type` = y - mean of the column, y (rows, columns) of `from` with leading dimension
- * ld and row t taken from row order[t] (NULL: t). Rows are cut into segments begin[s] .. begin[s + 1] - 1; of each and every
+ * ld, in HOST memory (a file's view), and row t taken from row order[t] (NULL: t; host memory too). Rows are cut into segments begin[s] .. begin[s + 1] - 1; of each and every
  * column the mean (of what was centred) and the sum of squares about it: mean, square (segments, columns).
  * dead (columns): 1 where a column is constant or has a value that is not finite; its centred values are 0. */
 typedef struct {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "cpu_ridge.h"
 
 /* Cores that a cgroup's quota leaves (Linux' "cpu.max": microseconds, or "max", and the period), or INT32_MAX. */
 static int64_t quota_cores(void)
@@ -100,6 +101,11 @@ static const vg_device_ops ops = {
     .accumulate = vg_cpu_accumulate,
     .reduce = vg_cpu_reduce,
     .eigh = vg_cpu_eigh,
+    .ridge_center = vg_cpu_ridge_center,
+    .ridge_spread = vg_cpu_ridge_spread,
+    .ridge_combine = vg_cpu_ridge_combine,
+    .ridge_score = vg_cpu_ridge_score,
+    .ridge_choose = vg_cpu_ridge_choose,
 };
 
 static void close_cpu(vg_device *device)

@@ -7,20 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "cpu_ridge.h"
 
-#if defined(__x86_64__) && !defined(VG_SANITIZE)
-#define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define WIDE
-#endif
-
-enum { COLUMNS = 64, ROWS = 8, PIECE = 4096 };
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+enum {
+    COLUMNS = 64, /* of a group whose scores are made together */
+    ROWS = 8,     /* of it that are folded at a time */
+    ACROSS = 256, /* columns that are centred together: long enough runs of memory */
+    PIECE = 4096, /* numbers of a sum of segments */
+};
 
 /* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
 
@@ -46,49 +41,56 @@ static inline void store(vg_type type, void *x, int64_t at, int64_t n, const dou
     }
 }
 
-/* Copies the columns, sums them, and finds the dead ones. */
-WIDE static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
+static int64_t source_row(const vg_ridge_center *c, int64_t t)
 {
-    double row[COLUMNS], begin[COLUMNS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
-    int64_t same[COLUMNS], finite[COLUMNS];
+    return c->order != NULL ? c->order[t] : t;
+}
+
+/* Copies the columns, sums them, and finds the dead ones: all one number, or a sum that is none, or too large for `type`. */
+VG_CLONES static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
+{
+    double row[ACROSS], low[ACROSS], high[ACROSS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
     for (int64_t v = 0; v < n; v++) {
         mean[v] = 0;
-        same[v] = finite[v] = 1;
+        low[v] = INFINITY;
+        high[v] = -INFINITY;
     }
     for (int64_t t = 0; t < c->rows; t++) {
-        load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
-        if (t == 0)
-            memcpy(begin, row, sizeof begin);
+        load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++) {
             mean[v] += row[v];
-            same[v] &= row[v] == begin[v];
-            finite[v] &= fabs(row[v]) <= limit;
+            low[v] = row[v] < low[v] ? row[v] : low[v];
+            high[v] = row[v] > high[v] ? row[v] : high[v];
         }
-        store(c->type, c->centred, t * c->columns + first, n, row);
+        if (c->from == c->type)
+            store(c->type, c->centred, t * c->columns + first, n, row);
     }
     for (int64_t v = 0; v < n; v++) {
-        c->dead[first + v] = (uint8_t)(same[v] || !finite[v]);
-        mean[v] /= (double)c->rows;
+        c->dead[first + v] = !isfinite(mean[v]) || low[v] == high[v] || low[v] < -limit || high[v] > limit;
+        mean[v] = c->dead[first + v] ? 0.0 : mean[v] / (double)c->rows;
     }
 }
 
-/* Takes the mean off the rows of one segment; gives the segment's own mean and its sum of squares about that. */
-WIDE static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
+/* Takes the mean off the rows of one segment (0 throughout where dead); gives the segment's own mean and its sum of squares about that. */
+VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
 {
-    double row[COLUMNS], sum[COLUMNS] = {0}, square[COLUMNS] = {0};
-    int64_t rows = c->begin[s + 1] - c->begin[s];
+    double row[ACROSS], sum[ACROSS] = {0}, square[ACROSS] = {0}, keep[ACROSS];
+    bool copied = c->from == c->type;
+    for (int64_t v = 0; v < n; v++)
+        keep[v] = c->dead[first + v] ? 0.0 : 1.0;
     for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
-        if (c->from == c->type)
+        if (copied)
             load(c->type, c->centred, t * c->columns + first, n, row);
         else
-            load(c->from, c->y, (c->order != NULL ? c->order[t] : t) * c->ld + first, n, row);
+            load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++)
-            row[v] = c->dead[first + v] ? 0.0 : row[v] - mean[v];
+            row[v] = keep[v] > 0 ? row[v] - mean[v] : 0.0;
         store(c->type, c->centred, t * c->columns + first, n, row);
-        load(c->type, c->centred, t * c->columns + first, n, row);
+        load(c->type, c->centred, t * c->columns + first, n, row); /* rounded: a constant stays one exactly */
         for (int64_t v = 0; v < n; v++)
             sum[v] += row[v];
     }
+    int64_t rows = c->begin[s + 1] - c->begin[s];
     for (int64_t v = 0; v < n; v++)
         sum[v] = rows > 0 ? sum[v] / (double)rows : 0.0;
     for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
@@ -102,10 +104,10 @@ WIDE static void center_segment(const vg_ridge_center *c, int64_t s, int64_t fir
 
 vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t first = 0; first < c->columns; first += COLUMNS) {
-        double mean[COLUMNS];
-        int64_t n = least(COLUMNS, c->columns - first);
+    VG_PARALLEL(c->rows * c->columns)
+    for (int64_t first = 0; first < c->columns; first += ACROSS) {
+        double mean[ACROSS];
+        int64_t n = vg_min(ACROSS, c->columns - first);
         copy_and_sum(c, first, n, mean);
         for (int64_t s = 0; s < c->segments; s++)
             center_segment(c, s, first, n, mean);
@@ -142,7 +144,7 @@ static bool is_constant(int64_t rows, double mean, double square)
 
 vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(s->sets * s->columns * s->segments)
     for (int64_t i = 0; i < s->sets; i++) {
         for (int64_t v = 0; v < s->columns; v++) {
             double mean, square, train_mean, train_square;
@@ -158,8 +160,8 @@ vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 
 /* ---- sums of segments ------------------------------------------------------------------------------------------------ */
 
-WIDE static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                               int64_t stride, const void *x, void *out)
+VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                                    int64_t stride, const void *x, void *out)
 {
     double sum[PIECE] = {0};
     for (int64_t i = 0; i < terms; i++) {
@@ -180,9 +182,9 @@ WIDE static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t t
 vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
                                int64_t stride, const void *x, void *out)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(n * terms)
     for (int64_t first = 0; first < n; first += PIECE)
-        combine_piece(type, first, least(PIECE, n - first), terms, segment, sign, stride, x, out);
+        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, out);
     return VG_OK;
 }
 
@@ -209,7 +211,7 @@ typedef double lanes __attribute__((vector_size(64)));
 enum { LANES = 8 };
 
 /* gram += packed' packed, four vectors against four, 8 columns at a time. */
-WIDE static void fold(int64_t rows, const folding *f)
+VG_CLONES static void fold(int64_t rows, const folding *f)
 {
     for (int64_t jb = 0; jb < f->padded; jb += 4) {
         for (int64_t lb = jb; lb < f->padded; lb += 4) {
@@ -240,7 +242,7 @@ typedef struct {
     double cross[COLUMNS], size[COLUMNS], offset[COLUMNS];
 } predicted;
 
-WIDE static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
+VG_CLONES static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
 {
     memset(p, 0, sizeof *p);
     for (int64_t j = 0; j < s->rank; j++) {
@@ -293,11 +295,11 @@ static void add_totals(const vg_ridge_score *s, int64_t first, int64_t n)
 
 static void score_group(const vg_ridge_score *s, int64_t first, folding *f, double *offset, double *chosen)
 {
-    int64_t n = least(COLUMNS, s->columns - first);
+    int64_t n = vg_min(COLUMNS, s->columns - first);
     predicted p;
     memset(f->gram, 0, (size_t)(f->padded * f->padded * COLUMNS) * sizeof(double));
     for (int64_t row = 0; row < s->rows; row += ROWS) {
-        int64_t rows = least(ROWS, s->rows - row);
+        int64_t rows = vg_min(ROWS, s->rows - row);
         pack(s, row, rows, first, n, f);
         fold(rows, f);
     }
@@ -325,7 +327,7 @@ vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
     int64_t packed = padded * ROWS * COLUMNS, gram = padded * padded * COLUMNS, small = s->rank * COLUMNS;
     double *scratch;
     VG_TRY(VG_NEW(&scratch, (packed + gram + 2 * small) * d->threads, "numbers of ridge scores"));
-#pragma omp parallel num_threads(d->threads)
+#pragma omp parallel num_threads(d->threads) if (s->columns > COLUMNS && d->threads > 1)
     {
         double *mine = scratch + (packed + gram + 2 * small) * omp_get_thread_num();
         folding f = {vectors, padded, mine, mine + packed};
@@ -341,7 +343,7 @@ vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
 
 vg_status vg_cpu_ridge_choose(vg_device *d, const vg_ridge_choose *c)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
+    VG_PARALLEL(c->columns * c->penalties)
     for (int64_t v = 0; v < c->columns; v++) {
         double best = c->score[v], sign = c->smallest ? -1.0 : 1.0;
         for (int64_t a = 1; a < c->penalties; a++)

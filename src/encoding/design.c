@@ -398,31 +398,66 @@ static void weigh(const building *b, const set_building *s, const double *projec
         weight[j] = w[j] > least ? sqrt(weight[j] * (b->design->dual ? 1.0 : w[j])) : 0.0;
 }
 
-/* left = [P diag(phi_0); P diag(phi_1); ...] V: the r (m) rows about the mean, then the r rows of means. */
-static vg_status make_left(const building *b, const set_building *s, const double *vectors, const double *projected,
-                           const ridge_basis *basis, double **left)
+/* [P diag(phi_0); P diag(phi_1); ...]: the r (m) rows about the mean, then the r rows of means. */
+static vg_status stack_rows(const building *b, const set_building *s, const double *projected, const ridge_basis *basis, double **stacked)
 {
-    vg_device *d = b->device;
-    int64_t n = b->n, r = basis->rank, rows = r * (s->m + 1);
-    double *stacked = NULL, *there = NULL, *result = NULL;
-    vg_status status;
-    VG_GO(VG_NEW(&stacked, rows * n, "numbers of a factor"));
-    VG_GO(device_new(d, &there, rows * n));
-    VG_GO(device_new(d, &result, rows * n));
+    int64_t n = b->n, r = basis->rank;
+    VG_TRY(VG_NEW(stacked, r * (s->m + 1) * n, "numbers of a factor"));
     for (int64_t k = 0; k < r; k++)
         for (int64_t i = 0; i <= s->m; i++) {
-            double *to = stacked + (i < s->m ? k * s->m + i : r * s->m + k) * n;
+            double *to = *stacked + (i < s->m ? k * s->m + i : r * s->m + k) * n;
             for (int64_t j = 0; j < n; j++)
                 to[j] = projected[i * n + j] * basis->phi[k * n + j];
         }
-    VG_GO(up(d, there, stacked, rows * n));
-    VG_GO(multiply(d, false, false, rows, n, n, 1.0, there, n, vectors, n, 0.0, result));
-    VG_GO(down(d, stacked, result, rows * n));
-    *left = stacked;
-    stacked = NULL;
+    return VG_OK;
+}
+
+/* Numbers of the plan's type on the device become doubles of the host. */
+static vg_status receive(vg_device *d, vg_type type, const void *there, int64_t count, double *host)
+{
+    if (type == VG_F64)
+        return d->ops->down(d, host, there, (size_t)count * sizeof(double));
+    float *narrow = (float *)host + count; /* the upper half: widened from the front, no number is overwritten unread */
+    VG_TRY(d->ops->down(d, narrow, there, (size_t)count * sizeof(float)));
+    for (int64_t i = 0; i < count; i++) {
+        float value;
+        memcpy(&value, narrow + i, sizeof value);
+        host[i] = (double)value;
+    }
+    return VG_OK;
+}
+
+/* left = stacked V, in the plan's type: what it multiplies is no more exact. `left` holds the stacked rows, and then the product. */
+static vg_status make_left(const building *b, const double *vectors, int64_t rows, double *left)
+{
+    vg_device *d = b->device;
+    vg_type type = b->design->plan->type;
+    int64_t n = b->n;
+    double *host = NULL;
+    void *stacked = NULL, *narrow = NULL, *result = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&host, n * n, "eigenvectors"));
+    VG_GO(down(d, host, vectors, n * n));
+    VG_GO(send(d, type, host, n * n, &narrow));
+    VG_GO(send(d, type, left, rows * n, &stacked));
+    VG_GO(d->ops->alloc(d, (size_t)(rows * n) * ridge_size(type), &result));
+    VG_GO(d->ops->gemm(d, &(vg_gemm){.type = type,
+                                     .m = rows,
+                                     .n = n,
+                                     .k = n,
+                                     .batch = 1,
+                                     .alpha = 1,
+                                     .a = stacked,
+                                     .b = narrow,
+                                     .c = result,
+                                     .lda = n,
+                                     .ldb = n,
+                                     .ldc = n}));
+    VG_GO(receive(d, type, result, rows * n, left));
 done:
-    free(stacked);
-    device_free(d, there);
+    free(host);
+    device_free(d, stacked);
+    device_free(d, narrow);
     device_free(d, result);
     return status;
 }
@@ -505,7 +540,8 @@ static vg_status make_factor(const building *b, set_building *s, const double *v
     VG_GO(VG_NEW(&weight, b->n, "directions"));
     weigh(b, s, projected, w, weight);
     VG_GO(ridge_basis_create(plan->alphas, plan->alpha_count, w, weight, b->n, plan->type == VG_F32 ? 1e-7 : 1e-13, &basis));
-    VG_GO(make_left(b, s, vectors, projected, &basis, &left));
+    VG_GO(stack_rows(b, s, projected, &basis, &left));
+    VG_GO(make_left(b, vectors, basis.rank * (s->m + 1), left));
     VG_GO(send_factor(b, s, &basis, left, factor));
 done:
     free(projected);
@@ -635,19 +671,6 @@ static vg_status check(const vg_ridge_plan *plan, vg_samples features)
         if (!(plan->alphas[a] > 0) || !isfinite(plan->alphas[a]))
             return vg_fail(VG_INVALID, "penalty %g is not a positive number", plan->alphas[a]);
     return VG_OK;
-}
-
-bool ridge_is_dual(const vg_ridge_plan *plan, int64_t columns)
-{
-    double rank = 10, p = (double)columns, primal = p * (double)plan->folds->rows, dual = 0;
-    for (int64_t k = 0; k < plan->folds->outer_count; k++)
-        for (int64_t j = -1; j < plan->folds->outer[k].inner_count; j++) {
-            const vg_fold *fold = j < 0 ? &plan->folds->outer[k] : &plan->folds->outer[k].inner[j];
-            double test = (double)fold->test_rows;
-            primal += rank * p * (test < p ? test : p);
-            dual += rank * test * (double)fold->train_rows;
-        }
-    return columns > plan->folds->rows || dual < primal;
 }
 
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design)

@@ -7,21 +7,18 @@
 
 #include "ridge.h"
 
-/* Designs whose cross-products are made together: at most this many columns, so that a product is large enough to be fast. */
-enum { STACK = 512 };
-
 typedef struct {
     vg_device *device;
     const vg_ridge_plan *plan;
     const ridge_layout *layout;
     vg_ridge_design *const *designs;
-    int64_t count, tile;
+    int64_t count, tile, *widths; /* widths: of the designs' cross-products */
     bool correlation, loss;
     vg_samples responses;
-    const int32_t *order; /* device */
+    const int32_t *order;
     const vg_ridge_result *results;
     /* device memory, for `tile` voxels */
-    void *y_raw, *y;
+    void *y;
     double *mean, *square, *variance, *shift;
     uint8_t *dead, *constant;
     void *stacked, *cross;                                 /* (T, P) features; (segments + 1, P, v) products */
@@ -32,7 +29,7 @@ typedef struct {
     /* host memory */
     uint8_t *dead_here;
     int32_t *choice_here;
-    double *here;
+    double *here, *lost, *spread_out, *loss_so_far, *total_so_far;
 } fitting;
 
 /* ---- sizes --------------------------------------------------------------------------------------------------------------------- */
@@ -47,33 +44,19 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Designs first .. the one returned - 1 share one stack of at most STACK columns (or are one wide design). */
-static int64_t stack_end(vg_ridge_design *const *designs, int64_t first, int64_t count, int64_t *columns)
-{
-    int64_t i = first;
-    *columns = 0;
-    for (; i < count; i++) {
-        int64_t width = designs[i]->dual ? 0 : designs[i]->columns + 1;
-        if (i > first && *columns + width > STACK)
-            break;
-        *columns += width;
-    }
-    return i;
-}
-
-static needs needs_of(vg_ridge_design *const *designs, int64_t count)
+static needs needs_of(vg_ridge_design *const *designs, const int64_t *widths, int64_t count)
 {
     needs n = {0};
     for (int64_t i = 0; i < count; i++) {
         const vg_ridge_design *design = designs[i];
-        n.width = larger(n.width, design->dual ? 0 : design->columns + 1);
+        n.width = larger(n.width, widths[i]);
         for (int64_t s = 0; s < design->layout.sets; s++) {
             n.products = larger(n.products, design->factor[s].rank * (design->factor[s].rows + 1));
             n.width = larger(n.width, design->factor[s].rows);
         }
     }
     for (int64_t first = 0, columns; first < count; n.stacked = larger(n.stacked, columns))
-        first = stack_end(designs, first, count, &columns);
+        first = ridge_stack_end(widths, first, count, &columns);
     return n;
 }
 
@@ -91,8 +74,7 @@ static vg_status take_memory(fitting *f)
     vg_device *d = f->device;
     int64_t v = f->tile, t = f->layout->rows, a = f->plan->alpha_count;
     size_t size = ridge_size(f->plan->type), wide = sizeof(double);
-    needs n = needs_of(f->designs, f->count);
-    VG_TRY(take(d, &f->y_raw, t * v, ridge_size(f->responses.type)));
+    needs n = needs_of(f->designs, f->widths, f->count);
     VG_TRY(take(d, &f->y, t * v, size));
     VG_TRY(take(d, &f->mean, f->layout->segments * v, wide));
     VG_TRY(take(d, &f->square, f->layout->segments * v, wide));
@@ -114,22 +96,26 @@ static vg_status take_memory(fitting *f)
         VG_TRY(take(d, columns[i], v, wide));
     VG_TRY(VG_NEW(&f->dead_here, v, "voxels of a tile"));
     VG_TRY(VG_NEW(&f->choice_here, v, "voxels of a tile"));
-    return VG_NEW(&f->here, v, "voxels of a tile");
+    VG_TRY(VG_NEW(&f->here, 5 * v, "voxels of a tile"));
+    f->lost = f->here + v;
+    f->spread_out = f->here + 2 * v;
+    f->loss_so_far = f->here + 3 * v;
+    f->total_so_far = f->here + 4 * v;
+    return VG_OK;
 }
 
 static void give_memory(fitting *f)
 {
-    void *there[] = {f->y_raw,   f->y,     f->mean,  f->square,      f->variance,   f->shift,      f->constant, f->dead,
-                     f->stacked, f->cross, f->train, f->test,        f->products,   f->score,      f->loss_sum, f->ascending,
-                     f->choice,  f->total, f->best,  f->outer_score, f->outer_loss, f->outer_total};
+    void *there[] = {f->y,         f->mean,   f->square, f->variance, f->shift,       f->constant,   f->dead,
+                     f->stacked,   f->cross,  f->train,  f->test,     f->products,    f->score,      f->loss_sum,
+                     f->ascending, f->choice, f->total,  f->best,     f->outer_score, f->outer_loss, f->outer_total};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         if (there[i] != NULL)
             f->device->ops->free(f->device, there[i]);
-    if (f->order != NULL)
-        f->device->ops->free(f->device, (void *)(uintptr_t)f->order);
     free(f->dead_here);
     free(f->choice_here);
     free(f->here);
+    free(f->widths);
 }
 
 /* The penalties' numbers from the smallest to the largest. */
@@ -149,18 +135,12 @@ static vg_status send_ascending(fitting *f)
     return status;
 }
 
-static vg_status send_order(fitting *f, const int32_t *order)
+static vg_status check_order(const int32_t *order, int64_t rows)
 {
-    int64_t rows = f->layout->rows;
-    if (order == NULL)
-        return VG_OK;
-    for (int64_t t = 0; t < rows; t++)
+    for (int64_t t = 0; order != NULL && t < rows; t++)
         if (order[t] < 0 || order[t] >= rows)
             return vg_fail(VG_DEFECT, "the order of responses names row %d of %lld", order[t], (long long)rows);
-    int32_t *there;
-    VG_TRY(take(f->device, &there, rows, sizeof(int32_t)));
-    f->order = there;
-    return f->device->ops->up(f->device, there, order, (size_t)rows * sizeof(int32_t));
+    return VG_OK;
 }
 
 /* ---- one set of one design --------------------------------------------------------------------------------------------------------------
@@ -353,7 +333,8 @@ static vg_status outer_correlation(fitting *f, const vg_ridge_result *r, int64_t
         VG_TRY(zero(f, f->outer_score, at->voxels));
         s.choice = f->choice;
         s.weight = 1;
-        s.correlation = score = f->outer_score;
+        s.correlation = f->outer_score;
+        score = f->outer_score;
         VG_TRY(f->device->ops->ridge_score(f->device, &s));
     }
     VG_TRY(put(f, score, at->voxels, row_of(r->fold_score, r->ld, k, column)));
@@ -363,25 +344,48 @@ static vg_status outer_correlation(fitting *f, const vg_ridge_result *r, int64_t
     return VG_OK;
 }
 
-/* Choice by r2, and what it loses: added over the outer folds. */
-static vg_status outer_loss(fitting *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, vg_ridge_score s)
+/* What the choice by r2 loses on the test rows of outer fold k: SSE and SST, in f->lost and f->spread_out (v). */
+static vg_status lose(fitting *f, const place *at, vg_ridge_score s)
 {
-    VG_TRY(choose(f, at, f->loss_sum, true));
-    VG_TRY(put_alphas(f, at->voxels, row_of(r->r2_alpha, r->ld, k, column)));
-    VG_TRY(put_r2(f, f->best, f->total, at->voxels, row_of(r->inner_r2, r->ld, k, column)));
-    if (!f->plan->folds->nested)
-        return put_r2(f, f->best, f->total, at->voxels, row_of(r->r2, 0, 0, column));
-    if (k == 0) {
-        VG_TRY(zero(f, f->outer_loss, at->voxels));
-        VG_TRY(zero(f, f->outer_total, at->voxels));
-    }
+    VG_TRY(zero(f, f->outer_loss, at->voxels));
+    VG_TRY(zero(f, f->outer_total, at->voxels));
     s.choice = f->choice;
-    s.weight = 1.0 / (double)f->plan->folds->outer_count;
+    s.weight = 1;
     s.loss = f->outer_loss;
     s.total = f->outer_total;
     VG_TRY(f->device->ops->ridge_score(f->device, &s));
-    if (k + 1 == f->plan->folds->outer_count)
-        VG_TRY(put_r2(f, f->outer_loss, f->outer_total, at->voxels, row_of(r->r2, 0, 0, column)));
+    VG_TRY(put(f, f->outer_loss, at->voxels, f->lost));
+    if (!s.by_fold)
+        return put(f, f->outer_total, at->voxels, f->spread_out);
+    VG_TRY(put(f, s.variance, at->voxels, f->spread_out));
+    return VG_OK;
+}
+
+/* Choice by r2, and what it loses; after the last fold, r2. */
+static vg_status outer_loss(fitting *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, vg_ridge_score s)
+{
+    int64_t voxels = at->voxels, outers = f->plan->folds->outer_count;
+    double *loss = row_of(r->fold_loss, r->ld, k, column), *total = row_of(r->fold_total, r->ld, k, column),
+           *r2 = row_of(r->r2, 0, 0, column);
+    VG_TRY(choose(f, at, f->loss_sum, true));
+    VG_TRY(put_alphas(f, voxels, row_of(r->r2_alpha, r->ld, k, column)));
+    VG_TRY(put_r2(f, f->best, f->total, voxels, row_of(r->inner_r2, r->ld, k, column)));
+    for (int64_t v = 0; v < voxels; v++)
+        f->lost[v] = f->spread_out[v] = 0;
+    if (f->plan->folds->nested)
+        VG_TRY(lose(f, at, s));
+    else
+        VG_TRY(put_r2(f, f->best, f->total, voxels, r2));
+    for (int64_t v = 0; v < voxels; v++) {
+        if (loss != NULL)
+            loss[v] = s.by_fold && f->spread_out[v] > 0 ? f->lost[v] * f->spread_out[v] : f->lost[v];
+        if (total != NULL)
+            total[v] = f->spread_out[v];
+        f->loss_so_far[v] = (k > 0 ? f->loss_so_far[v] : 0.0) + f->lost[v];
+        f->total_so_far[v] = (k > 0 ? f->total_so_far[v] : 0.0) + (s.by_fold ? 1.0 : f->spread_out[v]);
+        if (r2 != NULL && f->plan->folds->nested && k + 1 == outers)
+            r2[v] = f->total_so_far[v] > 0 ? 1.0 - f->loss_so_far[v] / f->total_so_far[v] : f->loss_so_far[v] * 0.0;
+    }
     return VG_OK;
 }
 
@@ -410,17 +414,13 @@ static vg_status center(fitting *f, int64_t column, int64_t voxels)
 {
     const vg_device_ops *ops = f->device->ops;
     const ridge_layout *l = f->layout;
-    for (int64_t t = 0; t < l->rows; t++)
-        VG_TRY(ops->up(f->device, ridge_at(f->responses.type, f->y_raw, t * voxels),
-                       ridge_at(f->responses.type, f->responses.data, t * f->responses.ld + column),
-                       (size_t)voxels * ridge_size(f->responses.type)));
     VG_TRY(ops->ridge_center(f->device, &(vg_ridge_center){.from = f->responses.type,
                                                            .type = f->plan->type,
                                                            .rows = l->rows,
                                                            .columns = voxels,
-                                                           .ld = voxels,
+                                                           .ld = f->responses.ld,
                                                            .segments = l->segments,
-                                                           .y = f->y_raw,
+                                                           .y = ridge_at(f->responses.type, f->responses.data, column),
                                                            .order = f->order,
                                                            .begin = l->begin_there,
                                                            .centred = f->y,
@@ -446,12 +446,12 @@ static vg_status center(fitting *f, int64_t column, int64_t voxels)
 /* The designs' features side by side: (T, columns). */
 static vg_status stack(fitting *f, int64_t first, int64_t end, int64_t columns)
 {
-    size_t size = ridge_size(f->plan->type);
+    int64_t floats = (int64_t)(ridge_size(f->plan->type) / sizeof(float));
     for (int64_t i = first, at = 0; i < end; i++) {
-        int64_t width = f->designs[i]->dual ? 0 : f->designs[i]->columns + 1;
-        for (int64_t t = 0; t < f->layout->rows && width > 0; t++)
-            VG_TRY(f->device->ops->up(f->device, ridge_at(f->plan->type, f->stacked, t * columns + at),
-                                      ridge_at(f->plan->type, f->designs[i]->features, t * width), (size_t)width * size));
+        int64_t width = f->widths[i];
+        if (width > 0)
+            VG_TRY(f->device->ops->copy(f->device, ridge_at(f->plan->type, f->stacked, at), columns * floats, f->designs[i]->features,
+                                        width * floats, f->layout->rows, width * floats));
         at += width;
     }
     return VG_OK;
@@ -485,14 +485,14 @@ static vg_status fit_tile(fitting *f, int64_t column, int64_t voxels)
     VG_TRY(center(f, column, voxels));
     for (int64_t first = 0, end; first < f->count; first = end) {
         place at = {.voxels = voxels};
-        end = stack_end(f->designs, first, f->count, &at.columns);
+        end = ridge_stack_end(f->widths, first, f->count, &at.columns);
         if (at.columns > 0) {
             VG_TRY(stack(f, first, end, at.columns));
             VG_TRY(cross(f, at.columns, voxels));
         }
         for (int64_t i = first; i < end; i++) {
             VG_TRY(fit_design(f, i, column, &at));
-            at.first += f->designs[i]->dual ? 0 : f->designs[i]->columns + 1;
+            at.first += f->widths[i];
         }
     }
     return VG_OK;
@@ -509,28 +509,46 @@ static vg_status check(vg_ridge_design *const *designs, int64_t count, vg_sample
     return VG_OK;
 }
 
+/* The widths of the designs, and so the tile. */
+static vg_status size_up(fitting *f)
+{
+    int64_t *columns;
+    vg_ridge_cost cost;
+    VG_TRY(VG_NEW(&f->widths, f->count, "feature spaces"));
+    VG_TRY(VG_NEW(&columns, f->count, "feature spaces"));
+    for (int64_t i = 0; i < f->count; i++) {
+        columns[i] = f->designs[i]->columns;
+        f->widths[i] = ridge_cross_width(f->plan, columns[i]);
+    }
+    vg_status status = vg_ridge_estimate(f->plan, columns, f->count, &cost);
+    f->tile = cost.tile < f->responses.columns ? cost.tile : f->responses.columns;
+    free(columns);
+    return status;
+}
+
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
                        const vg_ridge_result *results)
 {
     if (count < 1 || responses.columns < 1)
         return VG_OK;
     VG_TRY(check(designs, count, responses));
+    VG_TRY(check_order(order, responses.rows));
     fitting f = {.device = designs[0]->device,
                  .plan = designs[0]->plan,
                  .layout = &designs[0]->layout,
                  .designs = designs,
                  .count = count,
                  .responses = responses,
+                 .order = order,
                  .results = results};
     for (int64_t i = 0; i < count; i++) {
         f.correlation |= results[i].score || results[i].alpha || results[i].fold_score || results[i].inner_score;
-        f.loss |= results[i].r2 || results[i].r2_alpha || results[i].inner_r2;
+        f.loss |= results[i].r2 || results[i].r2_alpha || results[i].inner_r2 || results[i].fold_loss || results[i].fold_total;
     }
-    f.tile = f.plan->tile > 0 ? f.plan->tile : 1024;
     vg_status status;
+    VG_GO(size_up(&f));
     VG_GO(take_memory(&f));
     VG_GO(send_ascending(&f));
-    VG_GO(send_order(&f, order));
     for (int64_t column = 0; column < responses.columns; column += f.tile)
         VG_GO(fit_tile(&f, column, responses.columns - column < f.tile ? responses.columns - column : f.tile));
 done:
