@@ -94,6 +94,8 @@ typedef struct {
     double *r2;          /* (v) r2 over the outer folds, penalty chosen by the inner folds' r2 */
     double *r2_alpha;    /* (outer, v) */
     double *inner_r2;    /* (outer, v) */
+    double *fold_loss;   /* (outer, v) SSE of each outer fold's test rows, and the */
+    double *fold_total;  /* (outer, v) SST that r2 divides by (VG_R2_MEAN: about the test rows' own mean); both 0 where not nested */
     int64_t ld;
 } vg_ridge_result;
 
@@ -115,6 +117,35 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
 
 /* Eigendecompositions of training sets made by this process so far. */
 int64_t vg_ridge_factorizations(void);
+
+/* Weights of a fit on all rows with given penalties, alpha (v): weights (p, v), ld = v, of features centred (and with plan->standardize
+ * z-scored) over all rows. Dead voxels are NaN. One factorisation a call: pass many voxels at once. Errors: as vg_ridge_design_create. */
+vg_status vg_ridge_weights(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples responses, const double *alpha,
+                           double *weights);
+
+/* ---- banded ridge: one penalty a band of features (encoding.md, "Banded ridge") ------------------------------------------- */
+
+/* Draws of band weights, weights (draws, bands), each a row of positive numbers of sum 1: equal ones, then Dirichlet of concentration 1 and
+ * 0.1 in turn; the same numbers for the same seed, however many draws. Band b's penalty is alpha / weight[b]. */
+void vg_band_weights(int64_t bands, int64_t draws, uint64_t seed, double *weights);
+
+/* Bands (T, p_b) factored for every draw: penalties are searched over the draws x the plan's grid. Holds `draws` designs of sum p_b columns
+ * on the device (vg_ridge_estimate for each); to be given to vg_banded_free. Errors: as vg_ridge_design_create. */
+typedef struct vg_banded vg_banded;
+vg_status vg_banded_create(vg_device *device, const vg_ridge_plan *plan, const vg_samples *bands, int64_t band_count, const double *weights,
+                           int64_t draws, vg_banded **banded);
+void vg_banded_free(vg_banded *banded);
+
+/* Per voxel and outer fold, draw and penalty with the best inner r2, earlier draw where equal; r2 (v) pooled over outer test rows. The
+ * unique variance of a band is r2 of all bands less r2 of a vg_banded without it. Any pointer may be NULL; rows of tables are ld apart. */
+typedef struct {
+    double *r2;       /* (v) */
+    double *alpha;    /* (outer, v) */
+    double *inner_r2; /* (outer, v) */
+    int32_t *draw;    /* (outer, v); -1 for a dead voxel */
+    int64_t ld;
+} vg_banded_result;
+vg_status vg_banded_fit(const vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result);
 
 /* ---- scores ------------------------------------------------------------------------------------------------------- */
 

@@ -43,7 +43,7 @@ vg_status vg_story_parse(const char *path, const char *text, size_t size, const 
  * [begin[n], end[n]): they tile the text, since the space before a word belongs to that word. begin and end have room for story->count. */
 vg_status vg_story_text(const vg_story *story, char **text, int64_t *begin, int64_t *end);
 
-/* The names of the formats there are, NULL at the end (for help and messages). */
-const char *const *vg_story_formats(void);
+/* The name of format i, NULL past the last (for help and messages). */
+const char *vg_story_format(int i);
 
 #endif

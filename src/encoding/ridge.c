@@ -29,7 +29,7 @@ typedef struct {
     /* host memory */
     uint8_t *dead_here;
     int32_t *choice_here;
-    double *here;
+    double *here, *lost, *spread_out, *loss_so_far, *total_so_far;
 } fitting;
 
 /* ---- sizes --------------------------------------------------------------------------------------------------------------------- */
@@ -96,7 +96,12 @@ static vg_status take_memory(fitting *f)
         VG_TRY(take(d, columns[i], v, wide));
     VG_TRY(VG_NEW(&f->dead_here, v, "voxels of a tile"));
     VG_TRY(VG_NEW(&f->choice_here, v, "voxels of a tile"));
-    return VG_NEW(&f->here, v, "voxels of a tile");
+    VG_TRY(VG_NEW(&f->here, 5 * v, "voxels of a tile"));
+    f->lost = f->here + v;
+    f->spread_out = f->here + 2 * v;
+    f->loss_so_far = f->here + 3 * v;
+    f->total_so_far = f->here + 4 * v;
+    return VG_OK;
 }
 
 static void give_memory(fitting *f)
@@ -339,25 +344,48 @@ static vg_status outer_correlation(fitting *f, const vg_ridge_result *r, int64_t
     return VG_OK;
 }
 
-/* Choice by r2, and what it loses: added over the outer folds. */
-static vg_status outer_loss(fitting *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, vg_ridge_score s)
+/* What the choice by r2 loses on the test rows of outer fold k: SSE and SST, in f->lost and f->spread_out (v). */
+static vg_status lose(fitting *f, const place *at, vg_ridge_score s)
 {
-    VG_TRY(choose(f, at, f->loss_sum, true));
-    VG_TRY(put_alphas(f, at->voxels, row_of(r->r2_alpha, r->ld, k, column)));
-    VG_TRY(put_r2(f, f->best, f->total, at->voxels, row_of(r->inner_r2, r->ld, k, column)));
-    if (!f->plan->folds->nested)
-        return put_r2(f, f->best, f->total, at->voxels, row_of(r->r2, 0, 0, column));
-    if (k == 0) {
-        VG_TRY(zero(f, f->outer_loss, at->voxels));
-        VG_TRY(zero(f, f->outer_total, at->voxels));
-    }
+    VG_TRY(zero(f, f->outer_loss, at->voxels));
+    VG_TRY(zero(f, f->outer_total, at->voxels));
     s.choice = f->choice;
-    s.weight = 1.0 / (double)f->plan->folds->outer_count;
+    s.weight = 1;
     s.loss = f->outer_loss;
     s.total = f->outer_total;
     VG_TRY(f->device->ops->ridge_score(f->device, &s));
-    if (k + 1 == f->plan->folds->outer_count)
-        VG_TRY(put_r2(f, f->outer_loss, f->outer_total, at->voxels, row_of(r->r2, 0, 0, column)));
+    VG_TRY(put(f, f->outer_loss, at->voxels, f->lost));
+    if (!s.by_fold)
+        return put(f, f->outer_total, at->voxels, f->spread_out);
+    VG_TRY(put(f, s.variance, at->voxels, f->spread_out));
+    return VG_OK;
+}
+
+/* Choice by r2, and what it loses; after the last fold, r2. */
+static vg_status outer_loss(fitting *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, vg_ridge_score s)
+{
+    int64_t voxels = at->voxels, outers = f->plan->folds->outer_count;
+    double *loss = row_of(r->fold_loss, r->ld, k, column), *total = row_of(r->fold_total, r->ld, k, column),
+           *r2 = row_of(r->r2, 0, 0, column);
+    VG_TRY(choose(f, at, f->loss_sum, true));
+    VG_TRY(put_alphas(f, voxels, row_of(r->r2_alpha, r->ld, k, column)));
+    VG_TRY(put_r2(f, f->best, f->total, voxels, row_of(r->inner_r2, r->ld, k, column)));
+    for (int64_t v = 0; v < voxels; v++)
+        f->lost[v] = f->spread_out[v] = 0;
+    if (f->plan->folds->nested)
+        VG_TRY(lose(f, at, s));
+    else
+        VG_TRY(put_r2(f, f->best, f->total, voxels, r2));
+    for (int64_t v = 0; v < voxels; v++) {
+        if (loss != NULL)
+            loss[v] = s.by_fold && f->spread_out[v] > 0 ? f->lost[v] * f->spread_out[v] : f->lost[v];
+        if (total != NULL)
+            total[v] = f->spread_out[v];
+        f->loss_so_far[v] = (k > 0 ? f->loss_so_far[v] : 0.0) + f->lost[v];
+        f->total_so_far[v] = (k > 0 ? f->total_so_far[v] : 0.0) + (s.by_fold ? 1.0 : f->spread_out[v]);
+        if (r2 != NULL && f->plan->folds->nested && k + 1 == outers)
+            r2[v] = f->total_so_far[v] > 0 ? 1.0 - f->loss_so_far[v] / f->total_so_far[v] : f->loss_so_far[v] * 0.0;
+    }
     return VG_OK;
 }
 
@@ -515,7 +543,7 @@ vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_sample
                  .results = results};
     for (int64_t i = 0; i < count; i++) {
         f.correlation |= results[i].score || results[i].alpha || results[i].fold_score || results[i].inner_score;
-        f.loss |= results[i].r2 || results[i].r2_alpha || results[i].inner_r2;
+        f.loss |= results[i].r2 || results[i].r2_alpha || results[i].inner_r2 || results[i].fold_loss || results[i].fold_total;
     }
     vg_status status;
     VG_GO(size_up(&f));
