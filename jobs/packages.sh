@@ -61,7 +61,7 @@ install_missing() {
         exit 2
     fi
     echo "Installing ${missing[*]}"
-    if ! as_root apt-get -qq update || ! as_root apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null; then
+    if ! as_root apt-get -qq update || ! as_root apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" >/dev/null; then
         printf 'The packages could not be installed. As root:\n\n    apt-get update && %s\n\n' "$line" >&2
         exit 2
     fi

@@ -57,6 +57,7 @@ typedef enum { VG_LOG_ERROR, VG_LOG_WARNING, VG_LOG_INFO, VG_LOG_DEBUG } vg_log_
 
 /* What is shown on standard error: messages up to `level`; information and progress by rank 0 alone. */
 void vg_log_configure(vg_log_level level, int rank, int ranks);
+void vg_log_rank(int rank, int ranks); /* once MPI says who this is */
 
 /* One line to standard error, "voxgrad: " (and on more than one rank "voxgrad[RANK]: ") before it; never more than one
  * write(2), so lines of several ranks do not mix. */

@@ -10,27 +10,32 @@
 
 typedef struct vg_tokenizer vg_tokenizer;
 
-/* The tokens of a text: ids, and for each the bytes [begin, end) of the text that it covers (of a multi-byte character that
- * became several byte tokens: the whole character). */
+/* The tokens of a text: ids, and for each the bytes [begin, end) of the text, as it was before normalization, that it covers. Of a
+ * multi-byte character that became several byte tokens: the whole character. Of a character that only the normalizer put there (the
+ * blank before the first word): that of the character it stands before. Tokens may cover a blank before their word, and may overlap. */
 typedef struct {
     int64_t count;
     int32_t *ids;
     int64_t *begin, *end;
 } vg_tokens;
 
-/* Reads tokenizer.json (BPE: byte-level, or SentencePiece-style with byte fallback).
- * Errors: VG_INVALID (not there, not JSON, a kind that is not supported: which, and what is). */
+/* Reads tokenizer.json (BPE: byte-level, or SentencePiece-style with byte fallback): what the `tokenizers` library of Hugging Face does
+ * with it, ids and offsets alike. Its keys `truncation` and `padding` are not used. A tokenizer may be used by many threads at once.
+ * Errors: VG_INVALID (not there, not JSON, a kind that is not supported: which, and what is), VG_NO_MEMORY. */
 vg_status vg_tokenizer_open(const char *path, vg_tokenizer **tokenizer);
 void vg_tokenizer_close(vg_tokenizer *tokenizer);
 
-/* Encodes `size` bytes of UTF-8, without BOS or other additions of the post-processor. `tokens` is the caller's: vg_tokens_free. */
+/* Encodes `size` bytes of UTF-8, without BOS or other additions of the post-processor. `tokens` is the caller's: vg_tokens_free.
+ * Takes n log n time, also where the tokenizer splits nothing. As in the reference, a character that has neither token nor byte tokens
+ * becomes the tokenizer's unknown token, or nothing where it has none. Errors: VG_INVALID (not UTF-8, longer than 2 GB). */
 vg_status vg_tokenizer_encode(const vg_tokenizer *tokenizer, const char *text, size_t size, vg_tokens *tokens);
 void vg_tokens_free(vg_tokens *tokens);
 
-/* The text of ids; a new string. Bytes that are no UTF-8 become U+FFFD. */
+/* The text of ids, special tokens included; a new string, to be given to free(). Bytes that are no UTF-8 become U+FFFD.
+ * Errors: VG_INVALID (an id that is not in the vocabulary). */
 vg_status vg_tokenizer_decode(const vg_tokenizer *tokenizer, const int32_t *ids, int64_t count, char **text);
 
-/* The id of an added or ordinary token by its exact text, or -1; the number of ids. */
+/* The id of an added or ordinary token by its exact text, or -1; the number of ids (the greatest one plus 1). */
 int32_t vg_tokenizer_id(const vg_tokenizer *tokenizer, const char *token);
 int64_t vg_tokenizer_size(const vg_tokenizer *tokenizer);
 
@@ -42,12 +47,13 @@ int32_t vg_tokenizer_bos(const vg_tokenizer *tokenizer);
 typedef struct vg_model vg_model;
 
 typedef struct {
-    const char *family;                                    /* row of the table of families ("llama") */
+    const char *family;                                                                  /* row of the table of families ("llama") */
     int64_t vocabulary, width, layers, heads, kv_heads, head_size, mlp_width, positions; /* positions: the longest window */
-    int32_t bos;                                           /* the config's bos token, or -1 */
+    int32_t bos;                                                                         /* the config's bos token, or -1 */
     vg_norm_kind norm;
     float norm_eps;
     bool learned_positions, has_biases;
+    int64_t block_parameters; /* entries of one block's matrices: 2 FLOPs each a position */
 } vg_model_shape;
 
 /* random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
@@ -63,6 +69,7 @@ typedef struct {
 vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_options *options, vg_model **model);
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
+vg_device *vg_model_device(const vg_model *model);
 
 /* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);
@@ -93,12 +100,12 @@ typedef struct {
 typedef struct vg_tape {
     int64_t groups, members, length, prefix; /* prefix: positions of the prefix, 0 without */
     bool kept, everywhere;
-    float **layer;     /* [0 .. layers]: (B, S, width): what enters the first block (embedding and learned position), then each block's
-                        * output; [layers]: (B, 1, width) unless everywhere */
-    float *final;      /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
-    float *logits;     /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
-    float **attention; /* [0 .. layers - 1]: weights from the last position: (groups, kv_heads, members, heads / kv_heads, prefix + S);
-                        * query head h = kv_head * (heads / kv_heads) + repeat */
+    float **layer;         /* [0 .. layers]: (B, S, width): what enters the first block (embedding and learned position), then each block's
+                            * output; [layers]: (B, 1, width) unless everywhere */
+    float *final;          /* (B, 1, width) after the final norm; (B, S, width) where everywhere */
+    float *logits;         /* (B, 1, vocabulary); (B, S, vocabulary) where everywhere */
+    float **attention;     /* [0 .. layers - 1]: weights from the last position: (groups, kv_heads, members, heads / kv_heads, prefix + S);
+                            * query head h = kv_head * (heads / kv_heads) + repeat */
     struct vg_pass *inner; /* the engine's own */
 } vg_tape;
 
@@ -135,6 +142,10 @@ vg_mark vg_engine_mark(const vg_engine *engine);
 void vg_engine_release(vg_engine *engine, vg_mark mark);
 void vg_engine_reset(vg_engine *engine);
 
+/* The embeddings of `count` tokens (host, all in the vocabulary) to x (count, width), device, before positions: for rows whose embeddings are
+ * wanted themselves. Takes 4 bytes a token, up to 256, of the arena. */
+vg_status vg_engine_embed(vg_engine *engine, int64_t count, const int32_t *tokens, float *x);
+
 /* What one batch is going to ask, to know its memory beforehand: prefix, then forward, then (where vjp) vjp, then (where directions > 0)
  * jvp, without a release between. The bytes are those that these calls take, exactly (the calls themselves are run on paper);
  * `others` are the caller's own pieces. Errors: VG_INVALID (larger than 32-bit indices reach). */
@@ -148,6 +159,9 @@ typedef struct {
     size_t others;
 } vg_load;
 vg_status vg_engine_bytes(const vg_model *model, const vg_load *load, size_t *bytes);
+
+/* The work of the load's matrix products, 2 m n k each: what vg_device_flops counts when it is done. */
+vg_status vg_engine_flops(const vg_model *model, const vg_load *load, double *flops);
 
 /* Keys and values of every block for `rows` of one member each, to be the prefix of later rows; may itself go on from a prefix (of which
  * it sees everything). keep: leaves a tape for vg_engine_prefix_jvp. */
@@ -165,10 +179,11 @@ vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlo
  * (vg_engine_prefix_jvp, same directions), NULL where it does not move. df/da of a row is the dot product of df/dlogits with
  * `logits`, or, for nothing, of df/dlayer[layers] with layer[layers]. */
 typedef struct vg_prefix_tangent vg_prefix_tangent;
-vg_status vg_engine_jvp(vg_engine *engine, const vg_tape *tape, int64_t directions, const float *dx, const vg_prefix_tangent *dprefix, bool logits,
-                        vg_tangents *out);
+vg_status vg_engine_jvp(vg_engine *engine, const vg_tape *tape, int64_t directions, const float *dx, const vg_prefix_tangent *dprefix,
+                        bool logits, vg_tangents *out);
 
 /* The tangent of a prefix's keys and values; dx: device, (directions, groups, length, width). */
-vg_status vg_engine_prefix_jvp(vg_engine *engine, const vg_prefix *prefix, int64_t directions, const float *dx, vg_prefix_tangent **tangent);
+vg_status vg_engine_prefix_jvp(vg_engine *engine, const vg_prefix *prefix, int64_t directions, const float *dx,
+                               vg_prefix_tangent **tangent);
 
 #endif

@@ -27,7 +27,7 @@ typedef struct {
  *   TextGrid   Praat's long and short text files; `tier`: the interval tier's name, NULL: the only interval tier
  *   table      .tsv (BIDS events and others) and .csv with a header line; `tier`: the column with the words, NULL: the first there is of
  *              word, words, text, token, trial_type, value. Times: onset (start, xmin, ...) and offset (end, xmax, ...) or duration, in s
- *   Gentle     .json of the forced aligner
+ *   Gentle     .json of the forced aligner (`tier` is not used)
  * `offset` (s) is added to all times. A word whose times are missing (`n/a`, empty, not found in the audio) is kept, since the language
  * model must read what was heard: untimed words between two timed ones share the time from the offset of the one to the onset of the other
  * evenly. `story` is the caller's, to be given to vg_story_free (also after a failure it may be).
@@ -43,7 +43,7 @@ vg_status vg_story_parse(const char *path, const char *text, size_t size, const 
  * [begin[n], end[n]): they tile the text, since the space before a word belongs to that word. begin and end have room for story->count. */
 vg_status vg_story_text(const vg_story *story, char **text, int64_t *begin, int64_t *end);
 
-/* The names of the formats there are, NULL at the end (for help and messages). */
-const char *const *vg_story_formats(void);
+/* The name of format i, NULL past the last (for help and messages). */
+const char *vg_story_format(int i);
 
 #endif

@@ -37,6 +37,12 @@ void vg_log_configure(vg_log_level level, int rank, int ranks)
     settings.ranks = ranks;
 }
 
+void vg_log_rank(int rank, int ranks)
+{
+    settings.rank = rank;
+    settings.ranks = ranks;
+}
+
 static void put(const char *text, size_t size)
 {
     ssize_t written = write(STDERR_FILENO, text, size);

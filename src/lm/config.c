@@ -6,7 +6,7 @@
 #include "model.h"
 
 /* No extent of a model comes near; products of two stay far below int64_t. */
-enum { EXTENT_LIMIT = 1 << 24 };
+enum { EXTENT_LIMIT = 1 << 24, LAYER_LIMIT = 4096 };
 
 typedef struct {
     const char *path;
@@ -91,17 +91,24 @@ static vg_status read_shape(const source *s, vg_config *config)
     VG_TRY(get_extent(s, "vocab_size", 0, &shape->vocabulary));
     VG_TRY(get_extent(s, family->keys.width, 0, &shape->width));
     VG_TRY(get_extent(s, family->keys.layers, 0, &shape->layers));
+    if (shape->layers > LAYER_LIMIT)
+        return vg_fail(VG_INVALID, "%s: \"%s\" is %lld; more than %d are not supported", s->path, family->keys.layers,
+                       (long long)shape->layers, LAYER_LIMIT);
     VG_TRY(get_extent(s, family->keys.heads, 0, &shape->heads));
     VG_TRY(get_extent(s, "num_key_value_heads", shape->heads, &shape->kv_heads));
     VG_TRY(get_extent(s, family->keys.mlp_width, 4 * shape->width, &shape->mlp_width));
     VG_TRY(get_extent(s, family->keys.positions, 0, &shape->positions));
-    if (shape->heads % shape->kv_heads != 0)
+    if (shape->kv_heads < 1 || shape->heads % shape->kv_heads != 0)
         return vg_fail(VG_INVALID, "%s: %lld heads do not share %lld key/value heads evenly", s->path, (long long)shape->heads,
                        (long long)shape->kv_heads);
     head_size = shape->width % shape->heads == 0 ? shape->width / shape->heads : 0;
+    if (head_size == 0 && absent(json_object_get(s->json, "head_dim")))
+        return vg_fail(VG_INVALID, "%s: \"%s\": %lld heads do not share a width of %lld evenly, and there is no \"head_dim\"", s->path,
+                       family->keys.heads, (long long)shape->heads, (long long)shape->width);
     VG_TRY(get_extent(s, "head_dim", head_size, &shape->head_size));
-    if (shape->heads > EXTENT_LIMIT / shape->head_size || shape->mlp_width > EXTENT_LIMIT)
-        return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads, (long long)shape->head_size);
+    if (shape->heads * shape->head_size > EXTENT_LIMIT)
+        return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads,
+                       (long long)shape->head_size);
     VG_TRY(get_switch(s, "use_sliding_window", family->sliding, &slides));
     VG_TRY(get_extent(s, "sliding_window", shape->positions, &sliding));
     if (slides && sliding < shape->positions)
@@ -114,8 +121,9 @@ static vg_status read_activation(const source *s, vg_config *config)
     static const struct {
         const char *name;
         vg_act_kind kind;
-    } known[] = {{"silu", VG_SILU},          {"swish", VG_SILU},         {"gelu", VG_GELU}, {"gelu_new", VG_GELU_TANH},
-                 {"gelu_fast", VG_GELU_TANH}, {"gelu_pytorch_tanh", VG_GELU_TANH}, {"relu", VG_RELU}};
+    } known[] = {{"silu", VG_SILU},          {"swish", VG_SILU},          {"gelu", VG_GELU},
+                 {"gelu_new", VG_GELU_TANH}, {"gelu_fast", VG_GELU_TANH}, {"gelu_pytorch_tanh", VG_GELU_TANH},
+                 {"relu", VG_RELU}};
     const char *key = config->family->keys.activation, *name = json_string_value(json_object_get(s->json, key));
     char list[128];
     size_t used = 0;
@@ -189,6 +197,8 @@ static vg_status read_rest(const source *s, vg_config *config)
     config->biases = family->biases | (attention_bias ? family->attention_bias : 0) | (mlp_bias ? family->mlp_bias : 0);
     config->shape.has_biases = config->biases != 0;
     config->gated = family->tensors[VG_GATE] != NULL;
+    vg_model_shape *shape = &config->shape;
+    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) + shape->width * shape->mlp_width * (config->gated ? 3 : 2);
     VG_TRY(get_switch(s, "use_parallel_residual", true, &parallel));
     config->blocks = family->blocks == VG_PARALLEL_TWO_NORMS && !parallel ? VG_SEQUENTIAL : family->blocks;
     return VG_OK;

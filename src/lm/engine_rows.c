@@ -32,10 +32,11 @@ static vg_status check_row(const vg_model_shape *shape, const vg_pass *pass, con
     if (start < 0 || start >= pass->S || seen < 0 || seen > pass->P)
         return vg_fail(VG_DEFECT, "engine: row %lld starts at %lld of %lld positions and sees %lld of %lld", (long long)b, (long long)start,
                        (long long)pass->S, (long long)seen, (long long)pass->P);
-    for (int64_t t = start; t < pass->S && rows->embeddings == NULL; t++) {
+    for (int64_t t = start; t < pass->S && rows->embeddings == NULL && rows->tokens != NULL; t++) {
         int32_t token = rows->tokens[b * pass->S + t];
         if (token < 0 || token >= shape->vocabulary)
-            return vg_fail(VG_INVALID, "row %lld: token %d at position %lld; the model's vocabulary has %lld ids: is it another model's tokenizer?",
+            return vg_fail(VG_INVALID,
+                           "row %lld: token %d at position %lld; the model's vocabulary has %lld ids: is it another model's tokenizer?",
                            (long long)b, (int)token, (long long)t, (long long)shape->vocabulary);
     }
     return VG_OK;
@@ -186,12 +187,14 @@ vg_status vg_pass_begin(vg_engine *engine, const vg_rows *rows, int64_t last_que
     vg_pass *pass;
     VG_TRY(VG_OWN(engine, &pass, 1));
     *made = pass;
-    *pass = (vg_pass){.G = rows->groups, .M = rows->members, .S = rows->length, .last_queries = last_queries, .keep = keep, .prefix = rows->prefix};
+    *pass = (vg_pass){
+        .G = rows->groups, .M = rows->members, .S = rows->length, .last_queries = last_queries, .keep = keep, .prefix = rows->prefix};
     pass->P = rows->prefix != NULL ? rows->prefix->length : 0;
     VG_TRY(check_extents(shape, pass));
     pass->B = pass->G * pass->M;
     if (rows->prefix != NULL && rows->prefix->groups != rows->groups)
-        return vg_fail(VG_DEFECT, "engine: %lld groups of rows on a prefix of %lld", (long long)rows->groups, (long long)rows->prefix->groups);
+        return vg_fail(VG_DEFECT, "engine: %lld groups of rows on a prefix of %lld", (long long)rows->groups,
+                       (long long)rows->prefix->groups);
     if (rows->tokens == NULL && rows->embeddings == NULL && !engine->paper)
         return vg_fail(VG_DEFECT, "engine: rows without tokens and without embeddings");
     VG_TRY(VG_OWN(engine, &pass->block, shape->layers));
@@ -228,5 +231,15 @@ vg_status vg_pass_embed(vg_engine *engine, const vg_pass *pass, const vg_rows *r
         VG_RUN(engine, axpby, count * width, 1.0f, position, 1.0f, layer);
     }
     engine->arena.used = mark;
+    return VG_OK;
+}
+
+vg_status vg_engine_embed(vg_engine *engine, int64_t count, const int32_t *tokens, float *x)
+{
+    int64_t width = engine->model->config.shape.width;
+    int32_t *token;
+    VG_TRY(VG_TAKE(&engine->arena, &token, count, "tokens"));
+    VG_RUN(engine, up, token, tokens, (size_t)count * sizeof *tokens);
+    VG_RUN(engine, gather_rows, count, width, engine->model->embedding, width, token, x, width);
     return VG_OK;
 }

@@ -4,25 +4,24 @@
 
 #include "model.h"
 
-#define USUAL_KEYS                                                                                                                                   \
-    .width = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads", .mlp_width = "intermediate_size",                         \
+#define USUAL_KEYS                                                                                                           \
+    .width = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads", .mlp_width = "intermediate_size", \
     .positions = "max_position_embeddings", .activation = "hidden_act"
 
 /* Touvron et al. 2023 and its kin share everything but a few defaults. */
-#define LLAMA_TENSORS                                                                                                                                \
-    .prefix = "model.", .block = "layers.%d.",                                                                                                       \
-    .tensors = {[VG_EMBEDDING] = "embed_tokens",                                                                                                     \
-                [VG_FINAL_NORM] = "norm",                                                                                                            \
-                [VG_HEAD] = "lm_head",                                                                                                               \
-                [VG_NORM1] = "input_layernorm",                                                                                                      \
-                [VG_NORM2] = "post_attention_layernorm",                                                                                             \
-                [VG_QUERY] = "self_attn.q_proj",                                                                                                     \
-                [VG_KEY] = "self_attn.k_proj",                                                                                                       \
-                [VG_VALUE] = "self_attn.v_proj",                                                                                                     \
-                [VG_OUT] = "self_attn.o_proj",                                                                                                       \
-                [VG_GATE] = "mlp.gate_proj",                                                                                                         \
-                [VG_UP] = "mlp.up_proj",                                                                                                             \
-                [VG_DOWN] = "mlp.down_proj"},                                                                                                        \
+#define LLAMA_TENSORS                                                                               \
+    .prefix = "model.", .block = "layers.%d.", .tensors = {[VG_EMBEDDING] = "embed_tokens",         \
+                                                           [VG_FINAL_NORM] = "norm",                \
+                                                           [VG_HEAD] = "lm_head",                   \
+                                                           [VG_NORM1] = "input_layernorm",          \
+                                                           [VG_NORM2] = "post_attention_layernorm", \
+                                                           [VG_QUERY] = "self_attn.q_proj",         \
+                                                           [VG_KEY] = "self_attn.k_proj",           \
+                                                           [VG_VALUE] = "self_attn.v_proj",         \
+                                                           [VG_OUT] = "self_attn.o_proj",           \
+                                                           [VG_GATE] = "mlp.gate_proj",             \
+                                                           [VG_UP] = "mlp.up_proj",                 \
+                                                           [VG_DOWN] = "mlp.down_proj"},            \
     .ignored = {"rotary_emb.inv_freq"}, .norm = VG_RMS_NORM, .rotary_fraction = 1.0, .keys = {USUAL_KEYS, .norm_eps = "rms_norm_eps"}
 
 static const vg_family families[] = {

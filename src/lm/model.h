@@ -35,23 +35,23 @@ typedef enum { VG_SEQUENTIAL, VG_PARALLEL, VG_PARALLEL_TWO_NORMS } vg_block_kind
 typedef enum { VG_STACKED, VG_BY_HEAD } vg_qkv_order;
 
 typedef struct {
-    const char *name;                   /* config.json's model_type */
-    const char *prefix;                 /* before all names but the head's; a checkpoint of the bare decoder leaves it out */
-    const char *block;                  /* after it, before a block's names: printf's, with the layer */
-    const char *tensors[VG_ROLES];      /* without ".weight", ".bias"; NULL: the family has none */
-    unsigned biases;                    /* VG_BIT of the roles with a bias */
-    unsigned attention_bias, mlp_bias;  /* further ones where the config has these keys true */
-    const char *ignored[4];             /* ends of names of buffers that old checkpoints carry */
+    const char *name;                  /* config.json's model_type */
+    const char *prefix;                /* before all names but the head's; a checkpoint of the bare decoder leaves it out */
+    const char *block;                 /* after it, before a block's names: printf's, with the layer */
+    const char *tensors[VG_ROLES];     /* without ".weight", ".bias"; NULL: the family has none */
+    unsigned biases;                   /* VG_BIT of the roles with a bias */
+    unsigned attention_bias, mlp_bias; /* further ones where the config has these keys true */
+    const char *ignored[4];            /* ends of names of buffers that old checkpoints carry */
     vg_norm_kind norm;
     vg_block_kind blocks;
     vg_qkv_order qkv;
-    bool transposed;                    /* matrices of blocks are stored (in, out) */
-    bool tied, sliding;                 /* where the config is silent: head = embedding; attention reaches back `sliding_window` only */
-    double rotary_fraction;             /* of a head's entries, where the config is silent; 0: learned positions */
-    struct {                            /* names of the config's keys, in this family */
+    bool transposed;        /* matrices of blocks are stored (in, out) */
+    bool tied, sliding;     /* where the config is silent: head = embedding; attention reaches back `sliding_window` only */
+    double rotary_fraction; /* of a head's entries, where the config is silent; 0: learned positions */
+    struct {                /* names of the config's keys, in this family */
         const char *width, *layers, *heads, *mlp_width, *positions, *activation, *norm_eps;
     } keys;
-    struct {                            /* switches that must have the value given (NULL at the end) */
+    struct { /* switches that must have the value given (NULL at the end) */
         const char *key;
         bool value;
     } only[3];
@@ -99,7 +99,7 @@ typedef struct {
     vg_norm_weights norm1, norm2; /* norm2.weight NULL in VG_PARALLEL */
     vg_linear qkv;                /* rows: queries (heads), keys (kv_heads), values (kv_heads) */
     vg_linear out;
-    vg_linear gate, up;           /* gate.weight NULL where the MLP is not gated */
+    vg_linear gate, up; /* gate.weight NULL where the MLP is not gated */
     vg_linear down;
 } vg_block;
 

@@ -20,6 +20,8 @@ void vg_rotary_frequencies(const vg_config *config, double *frequency)
 {
     for (int64_t i = 0; i < config->rotary / 2; i++) {
         double plain = pow(config->theta, -2.0 * (double)i / (double)config->rotary);
-        frequency[i] = config->scaling == VG_ROPE_LINEAR ? plain / config->factor : config->scaling == VG_ROPE_LLAMA3 ? llama3(config, plain) : plain;
+        frequency[i] = config->scaling == VG_ROPE_LINEAR   ? plain / config->factor
+                       : config->scaling == VG_ROPE_LLAMA3 ? llama3(config, plain)
+                                                           : plain;
     }
 }

@@ -1,7 +1,7 @@
 /* safetensors: reads the format that Hugging Face keeps weights in, by memory map, trusting nothing.
  * A file is a little-endian u64 N, N bytes of JSON {name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {..}},
- * then the data, which the tensors cover without overlap or hole (huggingface/safetensors, README, "Format"). A model of several files has an
- * index {"weight_map": {name: file}}. Values become float32: binary16 and bfloat16 exactly. */
+ * then the data, which the tensors cover without overlap or hole (huggingface/safetensors, README, "Format"). A model of several files has
+ * an index {"weight_map": {name: file}}. Values become float32: binary16 and bfloat16 exactly. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static vg_status parse_type(const char *path, const char *name, json_t *entry, v
         const char *name;
         vg_tensor_type type;
         int64_t size;
-    } types[] = {{"F32", VG_TENSOR_F32, 4},   {"F16", VG_TENSOR_F16, 2}, {"BF16", VG_TENSOR_BF16, 2}, {"F64", VG_TENSOR_OTHER, 8},
+    } types[] = {{"F32", VG_TENSOR_F32, 4},   {"F16", VG_TENSOR_F16, 2},   {"BF16", VG_TENSOR_BF16, 2}, {"F64", VG_TENSOR_OTHER, 8},
                  {"I64", VG_TENSOR_OTHER, 8}, {"I32", VG_TENSOR_OTHER, 4}, {"I16", VG_TENSOR_OTHER, 2}, {"I8", VG_TENSOR_OTHER, 1},
                  {"U64", VG_TENSOR_OTHER, 8}, {"U32", VG_TENSOR_OTHER, 4}, {"U16", VG_TENSOR_OTHER, 2}, {"U8", VG_TENSOR_OTHER, 1},
                  {"BOOL", VG_TENSOR_OTHER, 1}};
@@ -44,7 +44,8 @@ static vg_status parse_type(const char *path, const char *name, json_t *entry, v
             return VG_OK;
         }
     }
-    return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", path, name, type != NULL ? type : "(missing)");
+    return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", path, name,
+                   type != NULL ? type : "(missing)");
 }
 
 static vg_status parse_shape(const char *path, const char *name, json_t *entry, vg_tensor *tensor)
@@ -66,7 +67,8 @@ static vg_status parse_shape(const char *path, const char *name, json_t *entry, 
 }
 
 /* Where the tensor's bytes are: begin and end within the data, as long as shape and type say. */
-static vg_status parse_place(const char *path, const char *name, json_t *entry, int64_t type_size, size_t room, vg_tensor *tensor, size_t *begin)
+static vg_status parse_place(const char *path, const char *name, json_t *entry, int64_t type_size, size_t room, vg_tensor *tensor,
+                             size_t *begin)
 {
     json_t *offsets = json_object_get(entry, "data_offsets");
     json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
@@ -74,10 +76,11 @@ static vg_status parse_place(const char *path, const char *name, json_t *entry, 
         return vg_fail(VG_INVALID, "%s: tensor \"%s\": no data_offsets [begin, end]", path, name);
     int64_t from = json_integer_value(first), to = json_integer_value(last), bytes;
     if (from < 0 || to < from)
-        return vg_fail(VG_INVALID, "%s: tensor \"%s\": data_offsets [%lld, %lld] are not a range", path, name, (long long)from, (long long)to);
+        return vg_fail(VG_INVALID, "%s: tensor \"%s\": data_offsets [%lld, %lld] are not a range", path, name, (long long)from,
+                       (long long)to);
     if ((uint64_t)to > room)
-        return vg_fail(VG_INVALID, "%s: tensor \"%s\": its data end at byte %lld, the file has %zu bytes of data: is it cut off?", path, name,
-                       (long long)to, room);
+        return vg_fail(VG_INVALID, "%s: tensor \"%s\": its data end at byte %lld, the file has %zu bytes of data: is it cut off?", path,
+                       name, (long long)to, room);
     if (vg_multiply(tensor->count, type_size, name, &bytes) != VG_OK)
         return vg_fail_within(VG_INVALID, "%s: tensor ", path);
     if (bytes != to - from)
@@ -124,9 +127,11 @@ static vg_status check_tiling(const char *path, const uint8_t *data, size_t room
         const vg_tensor *t = &tensors[i];
         size_t begin = (size_t)(t->data - data);
         if (begin != at)
-            return vg_fail(VG_INVALID, "%s: tensor \"%s\" begins at byte %zu of the data, %s byte %zu where the one before it ends", path, t->name, begin,
-                           begin < at ? "before" : "after", at);
-        int64_t size = t->type != VG_TENSOR_OTHER ? sizes[t->type] : strcmp(t->type_name, "BOOL") == 0 ? 1 : strtol(t->type_name + 1, NULL, 10) / 8;
+            return vg_fail(VG_INVALID, "%s: tensor \"%s\" begins at byte %zu of the data, %s byte %zu where the one before it ends", path,
+                           t->name, begin, begin < at ? "before" : "after", at);
+        int64_t size = t->type != VG_TENSOR_OTHER          ? sizes[t->type]
+                       : strcmp(t->type_name, "BOOL") == 0 ? 1
+                                                           : strtol(t->type_name + 1, NULL, 10) / 8;
         at += (size_t)(t->count * size);
     }
     if (at != room)
@@ -138,7 +143,8 @@ static vg_status parse_entries(const char *path, json_t *header, const uint8_t *
 {
     const char *name;
     json_t *entry;
-    json_object_foreach (header, name, entry) {
+    json_object_foreach(header, name, entry)
+    {
         vg_tensor tensor = {.path = tensors->paths[tensors->path_count - 1]};
         int64_t type_size = 0;
         size_t begin = 0;
@@ -170,7 +176,8 @@ vg_status vg_tensors_parse(const char *path, const uint8_t *data, size_t size, v
     for (size_t i = 0; i < 8 && i < size; i++)
         length |= (uint64_t)data[i] << 8 * i;
     if (size < 8 || length > HEADER_LIMIT || length > size - 8)
-        return vg_fail(VG_INVALID, "%s: not a safetensors file, or cut off: %zu bytes, header of %llu", path, size, (unsigned long long)length);
+        return vg_fail(VG_INVALID, "%s: not a safetensors file, or cut off: %zu bytes, header of %llu", path, size,
+                       (unsigned long long)length);
     json_error_t fault;
     json_t *header = json_loadb((const char *)data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &fault);
     if (!json_is_object(header)) {
@@ -205,6 +212,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const vg_tensor *)a)->name, ((const vg_tensor *)b)->name);
 }
 
+static int by_wanted_name(const void *name, const void *tensor)
+{
+    return strcmp(name, ((const vg_tensor *)tensor)->name);
+}
+
 static vg_status sort_by_name(vg_tensors *tensors)
 {
     if (tensors->count > 0)
@@ -223,7 +235,8 @@ static vg_status open_shards(const char *folder, const char *index_path, json_t 
     json_t *entry;
     if (!json_is_object(map) || json_object_size(map) == 0)
         return vg_fail(VG_INVALID, "%s: no \"weight_map\"", index_path);
-    json_object_foreach (map, name, entry) {
+    json_object_foreach(map, name, entry)
+    {
         const char *file = json_string_value(entry);
         char *path;
         bool known = false;
@@ -237,7 +250,8 @@ static vg_status open_shards(const char *folder, const char *index_path, json_t 
         VG_TRY(status);
     }
     VG_TRY(sort_by_name(tensors));
-    json_object_foreach (map, name, entry) {
+    json_object_foreach(map, name, entry)
+    {
         const vg_tensor *tensor = vg_tensors_find(tensors, name);
         const char *file = json_string_value(entry);
         if (tensor == NULL || strcmp(tensor->path + strlen(folder) + 1, file) != 0)
@@ -252,8 +266,8 @@ static vg_status open_index(const char *folder, const char *path, vg_tensors *te
     json_error_t fault = {.text = "empty"};
     VG_TRY(vg_file_open(path, &file));
     json_t *index = file.size > 0 ? json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &fault) : NULL;
-    vg_status status =
-        index != NULL ? open_shards(folder, path, json_object_get(index, "weight_map"), tensors) : vg_fail(VG_INVALID, "%s: not JSON: %s", path, fault.text);
+    vg_status status = index != NULL ? open_shards(folder, path, json_object_get(index, "weight_map"), tensors)
+                                     : vg_fail(VG_INVALID, "%s: not JSON: %s", path, fault.text);
     json_decref(index);
     vg_file_close(&file);
     return status;
@@ -296,8 +310,7 @@ void vg_tensors_close(vg_tensors *tensors)
 
 const vg_tensor *vg_tensors_find(const vg_tensors *tensors, const char *name)
 {
-    vg_tensor key = {.name = (char *)(uintptr_t)name};
-    return tensors->count > 0 ? bsearch(&key, tensors->tensors, (size_t)tensors->count, sizeof key, by_name) : NULL;
+    return tensors->count > 0 ? bsearch(name, tensors->tensors, (size_t)tensors->count, sizeof *tensors->tensors, by_wanted_name) : NULL;
 }
 
 static float from_bits(uint32_t bits)
@@ -336,7 +349,8 @@ static void read_values(const vg_tensor *tensor, float *values)
 vg_status vg_tensor_read(const vg_tensor *tensor, float *values)
 {
     if (tensor->type == VG_TENSOR_OTHER)
-        return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", tensor->path, tensor->name, tensor->type_name);
+        return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", tensor->path, tensor->name,
+                       tensor->type_name);
     read_values(tensor, values);
     for (int64_t i = 0; i < tensor->count; i++)
         if (!isfinite(values[i]))

@@ -38,7 +38,8 @@ static vg_status check_name(const char *name, const char *what)
 {
     VG_TRY(vg_store_name_check(name, strlen(name), what));
     if (stands_beside(name))
-        return vg_fail(VG_INVALID, "%s \"%s\": names that end in .valid, .nodes, .residual or .columns are taken; choose another", what, name);
+        return vg_fail(VG_INVALID, "%s \"%s\": names that end in .valid, .nodes, .residual or .columns are taken; choose another", what,
+                       name);
     return VG_OK;
 }
 
@@ -75,7 +76,8 @@ static vg_status add_attributes(vg_layout *layout, const vg_store_space *space, 
     return VG_OK;
 }
 
-static vg_status add_datasets(vg_layout *layout, const vg_store_space *space, const char *base, const char *path, vg_store_space_datasets *d)
+static vg_status add_datasets(vg_layout *layout, const vg_store_space *space, const char *base, const char *path,
+                              vg_store_space_datasets *d)
 {
     const int64_t shape[2] = {space->words, space->columns};
     char *valid;
@@ -120,8 +122,8 @@ static void free_space(vg_store_space *space)
 {
     const char *const texts[] = {space->story, space->model, space->name, space->layer, space->method};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free((char *)(uintptr_t)texts[i]);
-    vg_store_names_free((char **)(uintptr_t)space->column_names, space->columns);
+        free((char *)texts[i]);
+    vg_store_names_free((char **)space->column_names, space->columns);
 }
 
 void vg_features_list_free(vg_store_space *spaces, int64_t count)
@@ -140,7 +142,8 @@ static vg_status read_columns(const vg_store_file *file, const char *path, vg_st
     VG_TRY(vg_store_attribute_texts(file, path, "columns", &names, &count));
     if (count != space->columns) {
         vg_store_names_free(names, count);
-        return vg_fail(VG_INVALID, "%s: %s: attribute \"columns\" has %lld names for %lld columns", vg_store_path(file), path, (long long)count, (long long)space->columns);
+        return vg_fail(VG_INVALID, "%s: %s: attribute \"columns\" has %lld names for %lld columns", vg_store_path(file), path,
+                       (long long)count, (long long)space->columns);
     }
     space->column_names = (const char *const *)names;
     return VG_OK;
@@ -172,8 +175,8 @@ static vg_status check_shape(const vg_store_file *file, const char *path, const 
     if (about.type == VG_STORE_TEXT || about.type == VG_STORE_TABLE || about.dimensions != 2)
         return vg_fail(VG_INVALID, "%s: %s: must be an array (words, columns) of numbers", vg_store_path(file), path);
     if (about.shape[0] != space->words || about.shape[1] != space->columns)
-        return vg_fail(VG_INVALID, "%s: %s: is (%lld, %lld), but (%lld, %lld) belongs there", vg_store_path(file), path, (long long)about.shape[0],
-                       (long long)about.shape[1], (long long)space->words, (long long)space->columns);
+        return vg_fail(VG_INVALID, "%s: %s: is (%lld, %lld), but (%lld, %lld) belongs there", vg_store_path(file), path,
+                       (long long)about.shape[0], (long long)about.shape[1], (long long)space->words, (long long)space->columns);
     return VG_OK;
 }
 
@@ -186,7 +189,8 @@ static vg_status check_space(const vg_store_file *file, const char *base, const 
     space->columns = about.dimensions == 2 ? about.shape[1] : 0;
     VG_TRY(check_shape(file, path, space));
     if (space->words != words)
-        return vg_fail(VG_INVALID, "%s: %s: has %lld rows for the %lld words of its story", vg_store_path(file), path, (long long)space->words, (long long)words);
+        return vg_fail(VG_INVALID, "%s: %s: has %lld rows for the %lld words of its story", vg_store_path(file), path,
+                       (long long)space->words, (long long)words);
     VG_TRY(vg_format(&beside, "%s.nodes", base));
     space->path = vg_store_has(file, beside);
     free(beside);
@@ -238,7 +242,8 @@ done:
 }
 
 /* One NAME under a model: a dataset, or a group of layers. */
-static vg_status find_layers(space_list *list, const vg_store_file *file, const char *story, const char *model, const char *name, int64_t words)
+static vg_status find_layers(space_list *list, const vg_store_file *file, const char *story, const char *model, const char *name,
+                             int64_t words)
 {
     char *path, **layers = NULL;
     int64_t count = 0;
@@ -324,11 +329,13 @@ static vg_status check_values(const vg_store_file *file, const char *path, const
     for (int64_t i = 0; i < space->words * space->columns; i++) {
         long long word = (long long)(i / space->columns), column = (long long)(i % space->columns);
         if (valid[i] > 1)
-            return vg_fail(VG_INVALID, "%s: %s.valid: word %lld, column %lld: %d; must be 0 or 1", vg_store_path(file), path, word, column, valid[i]);
+            return vg_fail(VG_INVALID, "%s: %s.valid: word %lld, column %lld: %d; must be 0 or 1", vg_store_path(file), path, word, column,
+                           valid[i]);
         if (valid[i] == 0 && !isfinite(values[i]))
             values[i] = 0.0f;
         if (!isfinite(values[i]))
-            return vg_fail(VG_INVALID, "%s: %s: word %lld, column %lld: %g is not a finite number (in float32)", vg_store_path(file), path, word, column, (double)values[i]);
+            return vg_fail(VG_INVALID, "%s: %s: word %lld, column %lld: %g is not a finite number (in float32)", vg_store_path(file), path,
+                           word, column, (double)values[i]);
     }
     return VG_OK;
 }
@@ -361,8 +368,8 @@ static vg_status read_times(const vg_store_file *file, const char *path, const c
     VG_TRY(vg_store_read(file, path, member, VG_STORE_F64, NULL, NULL, *times));
     for (int64_t i = 0; i < count; i++)
         if (!isfinite((*times)[i]) || (i > 0 && (*times)[i] < (*times)[i - 1] && strcmp(member, "onset") == 0))
-            return vg_fail(VG_INVALID, "%s: %s: word %lld: its %s (%g s) is %s", vg_store_path(file), path, (long long)i, member, (*times)[i],
-                           isfinite((*times)[i]) ? "before that of the word before it" : "not a finite number");
+            return vg_fail(VG_INVALID, "%s: %s: word %lld: its %s (%g s) is %s", vg_store_path(file), path, (long long)i, member,
+                           (*times)[i], isfinite((*times)[i]) ? "before that of the word before it" : "not a finite number");
     return VG_OK;
 }
 

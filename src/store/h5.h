@@ -18,6 +18,10 @@ hid_t vg_h5_access(void);
 /* The file type of a layout's element, to be closed; -1 on failure. */
 hid_t vg_h5_type(vg_store_type type, size_t size);
 
+/* What the file of a layout needs at most, bytes, found in memory: HDF5 does not survive a full disk, so it must not meet one.
+ * Errors: VG_INVALID (a path twice, a dataset below a dataset), VG_NO_SPACE (more than any disk has). */
+vg_status vg_h5_measure(const vg_layout *layout, int64_t *bytes);
+
 /* Makes the file of a layout, all names and all space; nothing is left where that fails.
  *   offsets  (entry_count) where each dataset's data begin in the file, bytes */
 vg_status vg_h5_build(const char *path, const vg_layout *layout, int64_t *offsets);

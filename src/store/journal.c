@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { PAGE = 4096, FIXED = 8 + 8 * 8 + 2 * 4, CRC = 4 };
-static const char MAGIC[8] = "vgjrnl1\n";
+static const uint8_t MAGIC[8] = {'v', 'g', 'j', 'r', 'n', 'l', '1', '\n'};
 
 _Static_assert(sizeof(vg_region) == 64 && sizeof(vg_slot) == 24, "regions and slots lie in the journal as in memory");
 
@@ -17,7 +17,8 @@ vg_status vg_journal_measure(vg_journal *j)
     j->offsets_at = FIXED;
     if (__builtin_add_overflow(offsets, FIXED + CRC + PAGE - 1 + j->plan_bytes, &total) ||
         __builtin_add_overflow(regions, (int64_t)sizeof(vg_slot) + CRC + 63, &j->slot_bytes))
-        return vg_fail(VG_INVALID, "a journal of %lld datasets and %lld regions is too large", (long long)j->datasets, (long long)j->regions);
+        return vg_fail(VG_INVALID, "a journal of %lld datasets and %lld regions is too large", (long long)j->datasets,
+                       (long long)j->regions);
     j->header_bytes = total / PAGE * PAGE;
     j->slot_bytes = j->slot_bytes / 64 * 64;
     VG_TRY(vg_multiply(j->blocks, j->slot_bytes, "slots of a journal", &slots));
@@ -56,7 +57,8 @@ static bool parse_numbers(const uint8_t *bytes, size_t size, vg_journal *j)
     for (int i = 0; i < 8; i++)
         if (numbers[i] < 0)
             return false;
-    *j = (vg_journal){.file_bytes = numbers[1], .blocks = numbers[2], .regions = numbers[3], .datasets = numbers[5], .plan_bytes = numbers[6]};
+    *j = (vg_journal){
+        .file_bytes = numbers[1], .blocks = numbers[2], .regions = numbers[3], .datasets = numbers[5], .plan_bytes = numbers[6]};
     if (j->datasets > (int64_t)size / 8 || j->plan_bytes > (int64_t)size || vg_journal_measure(j) != VG_OK)
         return false;
     memcpy(&j->layout_crc, bytes + 72, 4);
@@ -129,20 +131,23 @@ vg_status vg_journal_compare(const char *path, const char *old, const char *new,
             return VG_OK;
         if (!more_a || !more_b) {
             const vg_lines *longer = more_a ? &a : &b;
-            return vg_fail(VG_INVALID, "%s: was begun with another plan: \"%.*s\" is in the %s plan only; begin anew, or with the old settings",
-                           path, (int)field_size(longer), longer->line, more_a ? "old" : "new");
+            return vg_fail(VG_INVALID,
+                           "%s: was begun with another plan: \"%.*s\" is in the %s plan only; begin anew, or with the old settings", path,
+                           (int)field_size(longer), longer->line, more_a ? "old" : "new");
         }
         size_t field = field_size(&a), other = field_size(&b);
         if (a.length == b.length && memcmp(a.line, b.line, a.length) == 0)
             continue;
         if (field != other || memcmp(a.line, b.line, field) != 0)
-            return vg_fail(VG_INVALID, "%s: was begun with another plan: \"%.*s\" stands where now \"%.*s\" does; begin anew, or with the old settings",
+            return vg_fail(VG_INVALID,
+                           "%s: was begun with another plan: \"%.*s\" stands where now \"%.*s\" does; begin anew, or with the old settings",
                            path, (int)field, a.line, (int)other, b.line);
         if (is_accepted(a.line, field, accept))
             continue;
         int size_a, size_b;
         const char *value_a = value_of(&a, field, &size_a), *value_b = value_of(&b, field, &size_b);
-        return vg_fail(VG_INVALID, "%s: was begun with another plan: \"%.*s\" was %.*s and is now %.*s; begin anew, or with the old settings", path,
+        return vg_fail(VG_INVALID,
+                       "%s: was begun with another plan: \"%.*s\" was %.*s and is now %.*s; begin anew, or with the old settings", path,
                        (int)field, a.line, size_a, value_a, size_b, value_b);
     }
 }

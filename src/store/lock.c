@@ -65,8 +65,10 @@ static bool read_holder(int descriptor, holder *other)
 
 static vg_status in_use(const char *path, const holder *other)
 {
-    return vg_fail(VG_INVALID, "%s: another run is at work in this folder: host %s, process %s, job %s, since %s; wait for it, or choose another output folder",
-                   path, other->host, other->pid, other->job, other->time);
+    return vg_fail(
+        VG_INVALID,
+        "%s: another run is at work in this folder: host %s, process %s, job %s, since %s; wait for it, or choose another output folder",
+        path, other->host, other->pid, other->job, other->time);
 }
 
 /* The file is ours to decide on (`locked`: by flock; else no flock is to be had there). May it be taken? */
@@ -77,7 +79,9 @@ static vg_status judge(const char *path, int descriptor, bool locked, const hold
     if (!read_holder(descriptor, &other))
         return VG_OK;
     if (strcmp(other.host, me->host) != 0)
-        return vg_fail(VG_INVALID, "%s: a run on host %s (process %s, job %s, since %s) holds this folder or ended without giving it back; when it is sure that it has ended, remove this file",
+        return vg_fail(VG_INVALID,
+                       "%s: a run on host %s (process %s, job %s, since %s) holds this folder or ended without giving it back; when it is "
+                       "sure that it has ended, remove this file",
                        path, other.host, other.pid, other.job, other.time);
     if (!locked) {
         bool readable = vg_parse_integer(other.pid, strlen(other.pid), &pid) && pid > 0;

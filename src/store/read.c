@@ -91,7 +91,9 @@ static bool nearest_type(hid_t type, vg_store_type *nearest)
         *nearest = size <= 4 ? VG_STORE_F32 : VG_STORE_F64;
         return true;
     case H5T_INTEGER:
-        *nearest = size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? VG_STORE_U8 : size == 4 && H5Tget_sign(type) == H5T_SGN_2 ? VG_STORE_I32 : VG_STORE_I64;
+        *nearest = size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? VG_STORE_U8
+                   : size == 4 && H5Tget_sign(type) == H5T_SGN_2  ? VG_STORE_I32
+                                                                  : VG_STORE_I64;
         return true;
     case H5T_ENUM:
         *nearest = size == 1 ? VG_STORE_U8 : VG_STORE_I64;
@@ -230,17 +232,19 @@ static hid_t with_member(hid_t type, const char *member)
 }
 
 /* Selects the part asked for; *memory is its own space. Errors: VG_INVALID (outside). */
-static vg_status select_part(const vg_store_file *file, const char *path, opened *o, const int64_t *offset, const int64_t *count, hid_t *memory)
+static vg_status select_part(const vg_store_file *file, const char *path, opened *o, const int64_t *offset, const int64_t *count,
+                             hid_t *memory)
 {
     hsize_t begin[VG_STORE_DIMENSIONS], size[VG_STORE_DIMENSIONS];
     bool none = false;
     if (o->about.dimensions > VG_STORE_DIMENSIONS)
-        return vg_fail(VG_INVALID, "%s: %s: has %d dimensions; at most %d can be read", file->path, path, o->about.dimensions, VG_STORE_DIMENSIONS);
+        return vg_fail(VG_INVALID, "%s: %s: has %d dimensions; at most %d can be read", file->path, path, o->about.dimensions,
+                       VG_STORE_DIMENSIONS);
     for (int d = 0; d < o->about.dimensions; d++) {
         int64_t first = offset != NULL ? offset[d] : 0, many = count != NULL ? count[d] : o->about.shape[d];
         if (first < 0 || many < 0 || many > o->about.shape[d] || first > o->about.shape[d] - many)
-            return vg_fail(VG_INVALID, "%s: %s: elements %lld to %lld are asked for in a dimension of %lld", file->path, path, (long long)first,
-                           (long long)(first + many), (long long)o->about.shape[d]);
+            return vg_fail(VG_INVALID, "%s: %s: elements %lld to %lld are asked for in a dimension of %lld", file->path, path,
+                           (long long)first, (long long)first + (long long)many, (long long)o->about.shape[d]);
         begin[d] = (hsize_t)first;
         size[d] = (hsize_t)many;
         none = none || many == 0;
@@ -274,7 +278,9 @@ vg_status vg_store_read(const vg_store_file *file, const char *path, const char 
         VG_GO(wrong(file, path, "holds real numbers where whole ones are expected"));
     VG_GO(select_part(file, path, &o, offset, count, &memory));
     number = with_member(memory_type(type), member);
-    status = H5Dread(o.object, number, memory, o.space, H5P_DEFAULT, values) >= 0 ? VG_OK : vg_h5_fail(VG_INVALID, file->path, path, "cannot be read");
+    status = H5Dread(o.object, number, memory, o.space, H5P_DEFAULT, values) >= 0
+                 ? VG_OK
+                 : vg_h5_fail(VG_INVALID, file->path, path, "cannot be read");
 done:
     if (number > 0)
         H5Tclose(number);
@@ -304,8 +310,8 @@ static vg_status copy_text(const vg_store_file *file, const char *path, const ch
 }
 
 /* What HDF5 read, as texts of our own. `size`: bytes of an element, `variable`: elements are pointers. */
-static vg_status copy_texts(const vg_store_file *file, const char *path, const void *raw, int64_t count, size_t size, bool variable, bool spaces,
-                            char **texts)
+static vg_status copy_texts(const vg_store_file *file, const char *path, const void *raw, int64_t count, size_t size, bool variable,
+                            bool spaces, char **texts)
 {
     for (int64_t i = 0; i < count; i++) {
         const char *text = variable ? ((char *const *)raw)[i] : (const char *)raw + (size_t)i * size;
@@ -331,7 +337,8 @@ static vg_status read_texts(const vg_store_file *file, const char *path, const c
         VG_GO(wrong(file, path, "holds more texts than can be read"));
     VG_GO(vg_allocate(&raw, o->elements, size, "bytes of texts"));
     VG_GO(VG_NEW(texts, o->elements, "texts"));
-    if (o->elements > 0 && (is_attribute ? H5Aread(o->object, type, raw) : H5Dread(o->object, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw)) < 0)
+    if (o->elements > 0 &&
+        (is_attribute ? H5Aread(o->object, type, raw) : H5Dread(o->object, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw)) < 0)
         VG_GO(vg_h5_fail(VG_INVALID, file->path, path, "cannot be read"));
     status = copy_texts(file, path, raw, o->elements, size, variable, spaces, *texts);
     if (variable && o->elements > 0)
@@ -354,7 +361,8 @@ vg_status vg_store_read_texts(const vg_store_file *file, const char *path, const
     VG_TRY(open_dataset(file, path, member, &o));
     vg_status status = VG_OK;
     if (o.about.type != VG_STORE_TEXT)
-        status = vg_fail(VG_INVALID, "%s: %s: %s%s holds no texts", file->path, path, member != NULL ? "column " : "", member != NULL ? member : "it");
+        status = vg_fail(VG_INVALID, "%s: %s: %s%s holds no texts", file->path, path, member != NULL ? "column " : "",
+                         member != NULL ? member : "it");
     else if (o.about.dimensions > 1)
         status = wrong(file, path, "is no list of texts: it has more than one dimension");
     if (status == VG_OK)

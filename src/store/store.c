@@ -34,11 +34,11 @@ static vg_status share_header(vg_store *store)
         status = vg_journal_pack(&store->journal, &bytes);
         size = store->journal.header_bytes;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, &size, sizeof size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = VG_NEW(&bytes, size, "bytes of a journal");
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, bytes, (size_t)size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = vg_journal_parse(store->journal_path, bytes, (size_t)size, &store->journal);
@@ -74,8 +74,10 @@ static vg_status begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout
     VG_TRY(vg_format(&store->path, "%s", plan->path));
     VG_TRY(vg_format(&store->part, "%s.part", plan->path));
     VG_TRY(vg_format(&store->journal_path, "%s.part.journal", plan->path));
+    VG_TRY(vg_format(&store->journal_new, "%s.part.journal.new", plan->path));
     if (plan->blocks < 0 || plan->regions < 1)
-        return vg_fail(VG_DEFECT, "%s: a plan of %lld blocks and %lld regions", plan->path, (long long)plan->blocks, (long long)plan->regions);
+        return vg_fail(VG_DEFECT, "%s: a plan of %lld blocks and %lld regions", plan->path, (long long)plan->blocks,
+                       (long long)plan->regions);
     return VG_OK;
 }
 
@@ -112,25 +114,27 @@ static vg_status metadata_crc(const vg_store *store, int descriptor, uint32_t *c
     return status;
 }
 
-/* What the run is sure to need, against what the file system has; found before anything is made. */
-static vg_status check_space(const vg_store *store)
+/* "N bytes are needed": for the part, as far as it is known, and the journal. */
+static vg_status no_space(const vg_store *store, int64_t needed)
 {
     struct statvfs about;
     char *folder;
-    int64_t needed = store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes;
-    for (int64_t i = 0; i < store->layout->entry_count; i++)
-        if (__builtin_add_overflow(needed, store->layout->entries[i].bytes, &needed))
-            return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
     VG_TRY(vg_path_beside(store->path, ".", &folder));
-    int code = statvfs(folder, &about);
+    double available = statvfs(folder, &about) == 0 ? (double)about.f_bavail * (double)about.f_frsize : 0.0;
     free(folder);
-    if (code != 0 || about.f_blocks == 0)
-        return VG_OK; /* it does not say */
-    double available = (double)about.f_bavail * (double)about.f_frsize;
-    if ((double)needed > available)
-        return vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, %.1f MB are free there; make room or choose another output folder",
-                       store->path, (long long)needed, (double)needed / 1e6, available / 1e6);
-    return VG_OK;
+    return vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, %.1f MB are free there; make room or choose another output folder",
+                   store->path, (long long)needed, (double)needed / 1e6, available / 1e6);
+}
+
+/* Is there room for `needed` bytes? Taken for a moment, since what statvfs says knows no quotas; asked of the kernel itself, since libc
+ * would fill the file where the file system cannot reserve. */
+static vg_status probe_space(const vg_store *store, int64_t needed)
+{
+    int descriptor;
+    VG_TRY(vg_io_open(store->part, O_WRONLY | O_CREAT | O_EXCL, &descriptor));
+    bool full = fallocate(descriptor, 0, 0, needed) != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+    close(descriptor);
+    return full ? no_space(store, needed) : VG_OK;
 }
 
 /* The part: its names, then its space, then all of that to the disk. */
@@ -144,11 +148,7 @@ static vg_status make_part(vg_store *store)
     if (fstat(descriptor, &about) != 0)
         VG_GO(vg_io_fail(store->part, "cannot be measured"));
     store->journal.file_bytes = about.st_size;
-    status = vg_io_reserve(descriptor, store->part, about.st_size);
-    if (status == VG_NO_SPACE)
-        vg_fail(VG_NO_SPACE, "%s: %lld bytes (%.1f MB) are needed, which is more than is free there; make room or choose another output folder",
-                store->path, (long long)about.st_size, (double)about.st_size / 1e6);
-    VG_GO(status);
+    VG_GO(vg_io_reserve(descriptor, store->part, about.st_size));
     VG_GO(vg_io_sync(descriptor, store->part));
     VG_GO(metadata_crc(store, descriptor, &store->journal.metadata_crc));
 done:
@@ -157,16 +157,18 @@ done:
     return status;
 }
 
+/* The journal, under its name only when it is whole: from then on the file is one that can be resumed. */
 static vg_status make_journal(vg_store *store)
 {
     uint8_t *bytes = NULL;
     int descriptor = -1;
     vg_status status;
     VG_GO(vg_journal_pack(&store->journal, &bytes));
-    VG_GO(vg_io_open(store->journal_path, O_RDWR | O_CREAT | O_EXCL, &descriptor));
-    VG_GO(vg_io_reserve(descriptor, store->journal_path, store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes));
-    VG_GO(vg_io_write(descriptor, store->journal_path, bytes, (size_t)store->journal.header_bytes, 0));
-    VG_GO(vg_io_sync(descriptor, store->journal_path));
+    VG_GO(vg_io_open(store->journal_new, O_RDWR | O_CREAT | O_EXCL, &descriptor));
+    VG_GO(vg_io_reserve(descriptor, store->journal_new, store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes));
+    VG_GO(vg_io_write(descriptor, store->journal_new, bytes, (size_t)store->journal.header_bytes, 0));
+    VG_GO(vg_io_sync(descriptor, store->journal_new));
+    VG_GO(vg_io_rename(store->journal_new, store->journal_path));
     VG_GO(vg_io_sync_folder(store->path));
 done:
     if (descriptor >= 0)
@@ -175,10 +177,19 @@ done:
     return status;
 }
 
+/* Takes away what a run before this one, or a failing this one, began. */
+static void remove_unfinished(const vg_store *store)
+{
+    unlink(store->journal_path);
+    unlink(store->journal_new);
+    unlink(store->part);
+}
+
 /* Rank 0's share of making a file. Nothing is left where it fails. */
 static vg_status make_files(vg_store *store, const vg_store_plan *plan)
 {
     vg_journal *journal = &store->journal;
+    int64_t needed;
     *journal = (vg_journal){.blocks = plan->blocks,
                             .regions = plan->regions,
                             .datasets = store->layout->entry_count,
@@ -189,27 +200,28 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
     VG_TRY(vg_journal_measure(journal));
     if (vg_store_unfinished(store->path) && !plan->overwrite)
         return vg_fail(VG_INVALID, "%s: an unfinished run left it; resume that run, or overwrite it", store->part);
-    unlink(store->part);
-    unlink(store->journal_path);
-    VG_TRY(check_space(store));
-    vg_status status = make_part(store);
+    remove_unfinished(store);
+    VG_TRY(vg_h5_measure(store->layout, &needed));
+    if (__builtin_add_overflow(needed, journal->header_bytes + journal->blocks * journal->slot_bytes, &needed))
+        return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
+    vg_status status = probe_space(store, needed);
+    if (status == VG_OK)
+        status = make_part(store);
     if (status == VG_OK)
         status = make_journal(store);
-    if (status != VG_OK) {
-        unlink(store->part);
-        unlink(store->journal_path);
-    }
-    return status;
+    if (status != VG_OK)
+        remove_unfinished(store);
+    return status == VG_NO_SPACE ? no_space(store, needed) : status;
 }
 
 vg_status vg_store_create(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
 done:
     if (status != VG_OK) {
         vg_store_free(*store);
@@ -303,7 +315,8 @@ static vg_status block_is_whole(vg_store *store, int64_t block, uint8_t *bytes, 
     const vg_journal *journal = &store->journal;
     vg_slot slot;
     *whole = false;
-    VG_TRY(vg_io_read(store->slots, store->journal_path, bytes, (size_t)journal->slot_bytes, journal->header_bytes + block * journal->slot_bytes));
+    VG_TRY(vg_io_read(store->slots, store->journal_path, bytes, (size_t)journal->slot_bytes,
+                      journal->header_bytes + block * journal->slot_bytes));
     if (!vg_slot_parse(journal, block, bytes, &slot, store->regions)) {
         bool blank = true;
         for (int64_t i = 0; i < journal->slot_bytes && blank; i++)
@@ -342,7 +355,7 @@ static vg_status find_whole(vg_store *store)
         if (status == VG_OK && whole)
             found[count++] = b;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_allgather(store->comm, found, (size_t)count * sizeof *found, &all, sizes));
     for (int r = 0; r < ranks; r++)
         store->whole_count += (int64_t)(sizes[r] / sizeof *found);
@@ -358,11 +371,11 @@ done:
 vg_status vg_store_resume(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
     VG_GO(find_whole(*store));
 done:
     if (status != VG_OK) {
@@ -396,6 +409,7 @@ void vg_store_free(vg_store *store)
     free(store->path);
     free(store->part);
     free(store->journal_path);
+    free(store->journal_new);
     free(store->regions);
     free(store->pending);
     free(store->whole);

@@ -67,7 +67,8 @@ static vg_status note(vg_store *store, const vg_region *next, const void *data, 
         return VG_OK;
     }
     if (store->region_count == store->journal.regions)
-        return vg_fail(VG_DEFECT, "%s: a block writes more than the %lld regions of its plan", store->path, (long long)store->journal.regions);
+        return vg_fail(VG_DEFECT, "%s: a block writes more than the %lld regions of its plan", store->path,
+                       (long long)store->journal.regions);
     store->regions[store->region_count] = *next;
     store->regions[store->region_count++].crc = vg_crc32c(0, data, size);
     return VG_OK;
@@ -89,7 +90,7 @@ static vg_status make_region(const vg_store *store, int64_t dataset, const int64
 
 vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, const void *data)
 {
-    vg_region region;
+    vg_region region = {0};
     vg_runs runs;
     VG_TRY(make_region(store, dataset, offset, count, &region));
     for (int d = 0; d < VG_STORE_DIMENSIONS; d++)

@@ -8,7 +8,7 @@
 
 #include "voxgrad/store.h"
 
-enum { WORDS = 1500, UNITS = 700, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
+enum { WORDS = 1500, UNITS = 350, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
 
 typedef struct {
     vg_layout *layout;
@@ -16,12 +16,12 @@ typedef struct {
     vg_store_space_datasets layers[2], gradient;
 } sample;
 
-#define MUST(call)                                                                                                                         \
-    do {                                                                                                                                   \
-        if ((call) != VG_OK) {                                                                                                             \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, vg_message());                                                   \
-            abort();                                                                                                                       \
-        }                                                                                                                                  \
+#define MUST(call)                                                                       \
+    do {                                                                                 \
+        if ((call) != VG_OK) {                                                           \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, vg_message()); \
+            abort();                                                                     \
+        }                                                                                \
     } while (0)
 
 static inline float sample_value(int64_t i, int64_t j)
@@ -29,7 +29,7 @@ static inline float sample_value(int64_t i, int64_t j)
     return (float)((i * 7919 + j * 104729) % 100003) / 64.0f;
 }
 
-static inline void sample_large_columns(vg_layout *layout, const char *path)
+static inline void sample_large_columns(vg_layout *layout, const char *object)
 {
     const char **names = calloc(COLUMNS_LARGE, sizeof *names);
     char(*texts)[16] = calloc(COLUMNS_LARGE, sizeof *texts);
@@ -37,27 +37,44 @@ static inline void sample_large_columns(vg_layout *layout, const char *path)
         snprintf(texts[i], sizeof texts[i], "l%02d_h%02d_k%03d", i / 700, i / 70 % 10, i % 70);
         names[i] = texts[i];
     }
-    MUST(vg_layout_texts(layout, path, "columns", names, COLUMNS_LARGE));
+    MUST(vg_layout_texts(layout, object, "columns", names, COLUMNS_LARGE));
     free(names);
     free(texts);
 }
 
 static inline sample sample_new(void)
 {
-    static const char *const columns[K] = {"word-10", "word-9", "word-8", "word-7", "word-6", "word-5", "word-4", "word-3", "word-2", "word-1"};
-    const vg_store_member members[] = {
-        {"hemisphere", VG_STORE_TEXT, 5}, {"vertex", VG_STORE_I32, 0}, {"region", VG_STORE_TEXT, 12}, {"usable", VG_STORE_U8, 0}, {"ceiling", VG_STORE_F64, 0}};
+    static const char *const columns[K] = {"word-10", "word-9", "word-8", "word-7", "word-6",
+                                           "word-5",  "word-4", "word-3", "word-2", "word-1"};
+    const vg_store_member members[] = {{"hemisphere", VG_STORE_TEXT, 5},
+                                       {"vertex", VG_STORE_I32, 0},
+                                       {"region", VG_STORE_TEXT, 12},
+                                       {"usable", VG_STORE_U8, 0},
+                                       {"ceiling", VG_STORE_F64, 0}};
     const int64_t alpha[2] = {FOLDS, VOXELS}, weights[3] = {4, 3, VOXELS}, empty[2] = {0, 3};
     sample s = {0};
     MUST(vg_layout_new(&s.layout));
     MUST(vg_features_add_words(s.layout, "caf\xC3\xA9", WORDS, 16, &s.words));
     for (int l = 0; l < 2; l++) {
-        vg_store_space space = {.story = "caf\xC3\xA9", .model = "gpt-2.small", .name = "conductance", .layer = l == 0 ? "00" : "final",
-                                .method = "layer_conductance", .words = WORDS, .columns = UNITS, .sees_word = 0, .path = true};
+        vg_store_space space = {.story = "caf\xC3\xA9",
+                                .model = "gpt-2.small",
+                                .name = "conductance",
+                                .layer = l == 0 ? "00" : "final",
+                                .method = "layer_conductance",
+                                .words = WORDS,
+                                .columns = UNITS,
+                                .sees_word = 0,
+                                .path = true};
         MUST(vg_features_add_space(s.layout, &space, &s.layers[l]));
     }
-    vg_store_space space = {.story = "caf\xC3\xA9", .model = "gpt-2.small", .name = "gradient_norm", .method = "gradient_norm",
-                            .words = WORDS, .columns = K, .column_names = columns, .sees_word = 1};
+    vg_store_space space = {.story = "caf\xC3\xA9",
+                            .model = "gpt-2.small",
+                            .name = "gradient_norm",
+                            .method = "gradient_norm",
+                            .words = WORDS,
+                            .columns = K,
+                            .column_names = columns,
+                            .sees_word = 1};
     MUST(vg_features_add_space(s.layout, &space, &s.gradient));
     MUST(vg_layout_table(s.layout, "/subjects/s18/voxels", members, 5, VOXELS, &s.voxels));
     MUST(vg_layout_dataset(s.layout, "/subjects/s18/gpt2/gradient_norm/alpha", VG_STORE_F64, 0, 2, alpha, &s.alpha));
@@ -153,9 +170,9 @@ static inline void sample_block(const sample *s, vg_store *store, int64_t b)
     MUST(vg_store_commit(store, b));
 }
 
-static inline vg_store_plan sample_plan(const char *path)
+static inline vg_store_plan sample_plan(const char *name)
 {
-    return (vg_store_plan){.path = path, .plan = "version: 1\nblas_core: Haswell\nrows: 64\n", .blocks = BLOCKS, .regions = 13};
+    return (vg_store_plan){.path = name, .plan = "version: 1\nblas_core: Haswell\nrows: 64\n", .blocks = BLOCKS, .regions = 13};
 }
 
 #endif

@@ -1,0 +1,131 @@
+/* study: what the user asks for (the YAML study), what that costs (check), and the work itself (features, fit, run). The table of keys with
+ * their defaults and meanings is src/study/keys.c. */
+#ifndef VOXGRAD_STUDY_H
+#define VOXGRAD_STUDY_H
+
+#include "voxgrad/attribution.h"
+#include "voxgrad/base.h"
+#include "voxgrad/brain.h"
+#include "voxgrad/comm.h"
+
+typedef struct {
+    char *name, *path, *init, *dtype;
+    int64_t seed; /* of random weights */
+} vg_study_model;
+
+typedef struct {
+    char *method, *name, *reduce, *at;
+    int64_t words;
+    bool all_layers, final_layer;
+    int64_t *layers;
+    int64_t layer_count;
+    char *file; /* features made elsewhere: .npy (words, columns); then no method is run */
+} vg_study_feature;
+
+typedef struct {
+    char *name, *words, *tier;
+    double offset;
+} vg_study_story;
+
+/* A run: a subject's responses to one story. */
+typedef struct {
+    int64_t story; /* index into stories */
+    char *story_name, *path;
+    int line; /* in the study's file */
+} vg_study_run;
+
+typedef struct {
+    char *name;
+    vg_study_run *runs;
+    int64_t run_count;
+} vg_study_subject;
+
+typedef struct {
+    char *name;
+    char **members; /* labels */
+    int64_t member_count;
+    /* simulate: what is planted in the region */
+    char *space;
+    int64_t voxels;
+    double r2;
+} vg_study_region;
+
+typedef struct {
+    char *path, *text; /* the file as it was read */
+    char *name, *output, *device;
+    int64_t seed, threads, memory; /* memory: bytes a rank, 0 = what the machine lets it have */
+    vg_study_model *models;
+    int64_t model_count;
+    struct {
+        int64_t words;
+        char *mode, *bos;
+    } context;
+    struct {
+        char *token, *of, *span;
+    } target;
+    vg_study_feature *features;
+    int64_t feature_count;
+    vg_study_story *stories;
+    int64_t story_count;
+    struct {
+        double tr, start;
+        char *on_bad_subject;
+        vg_study_subject *subjects;
+        int64_t subject_count;
+    } responses;
+    struct {
+        char *downsample, *anchor, *standardize;
+        int64_t *delays;
+        int64_t delay_count;
+        int64_t trim[2];
+        char *filter; /* none, high_pass, savgol, polynomial */
+        double high_pass, savgol_window;
+        int64_t savgol_order, polynomial;
+    } alignment;
+    struct {
+        int64_t alpha_count;
+        double *alphas; /* (alpha_count) made from min, max and count, or listed */
+        char *score;
+        int64_t outer_folds, inner_folds, gap; /* gap -1: the longest delay */
+    } ridge;
+    struct {
+        char **columns; /* labels of the responses' columns, in their order; or */
+        int64_t column_count;
+        char *columns_file; /* a text with a label a line, a line a column; "" */
+        vg_study_region *regions;
+        int64_t region_count;
+    } atlas;
+    struct {
+        int64_t seed;
+        double lag, ar1, tail;
+        vg_study_region *regions;
+        int64_t region_count;
+    } simulate;
+} vg_study;
+
+/* Reads and validates a study; relative paths in it become paths as seen from here. To be given to vg_study_free. Not collective.
+ * Errors: VG_INVALID with FILE:LINE: KEY: what is wrong and, for an unknown key, the nearest known one. */
+vg_status vg_study_open(const char *path, vg_study **study);
+void vg_study_free(vg_study *study);
+
+/* "4G", "800M", or bytes. */
+vg_status vg_parse_memory(const char *text, int64_t *bytes);
+
+/* The keys with type, default and meaning, a line each (for --help and the README). */
+void vg_study_print_keys(FILE *out);
+
+/* features.h5 from stories and models; results.h5 from features.h5 and responses. Collective. `run` = features, then fit; prints the
+ * table of scores on standard output. Errors are the same on every rank; nothing half-written stays under a final name. */
+vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
+vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
+
+/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Not collective; never starts MPI. */
+vg_status vg_study_check(const vg_study *study, FILE *out);
+
+/* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
+vg_status vg_study_info(FILE *out);
+
+/* Writes responses with a known truth, by the study's `simulate` section; needs its features.h5. Collective. */
+vg_status vg_study_simulate(vg_comm *comm, const vg_study *study);
+
+#endif

@@ -1,0 +1,70 @@
+/* common: what all subcommands share: options, help, the study with its overrides, MPI's start and end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum { MOST_OPTIONS = 24 };
+
+vg_status vg_command_parse(const vg_command_help *help, const vg_option *options, int argc, char **argv, bool *proceed)
+{
+    static bool wants_help, quiet, verbose;
+    vg_option table[MOST_OPTIONS] = {0};
+    int count = 0, operands;
+    for (; options->name != NULL && count < MOST_OPTIONS - 4; options++)
+        table[count++] = *options;
+    table[count++] = (vg_option){"quiet", 'q', NULL, "warnings and errors only", NULL, &quiet};
+    table[count++] = (vg_option){"verbose", 'v', NULL, "say more", NULL, &verbose};
+    table[count++] = (vg_option){"help", 'h', NULL, "this page", NULL, &wants_help};
+    *proceed = false;
+    VG_TRY(vg_options_parse(table, argc, argv, &operands));
+    if (wants_help) {
+        printf("usage: voxgrad %s\n\n%s\n\noptions:\n", help->usage, help->summary);
+        vg_options_print(table, stdout);
+        printf("\nexamples:\n%s\nexit codes: 0 done, 2 bad usage or input, 3 resources (memory, disk, device), 4 interrupted, 5 a defect in voxgrad\n", help->examples);
+        if (help->keys) {
+            printf("\n");
+            vg_study_print_keys(stdout);
+        }
+        return VG_OK;
+    }
+    if (operands != help->wanted)
+        return vg_fail(VG_INVALID, "usage: voxgrad %s", help->usage);
+    vg_log_configure(quiet ? VG_LOG_WARNING : verbose ? VG_LOG_DEBUG : VG_LOG_INFO, 0, 1);
+    *proceed = true;
+    return VG_OK;
+}
+
+static vg_status replace_text(char **text, const char *by)
+{
+    if (by == NULL)
+        return VG_OK;
+    char *copy;
+    VG_TRY(vg_format(&copy, "%s", by));
+    free(*text);
+    *text = copy;
+    return VG_OK;
+}
+
+static vg_status lay_over(const vg_study_overrides *overrides, vg_study *study)
+{
+    VG_TRY(replace_text(&study->output, overrides->output));
+    VG_TRY(replace_text(&study->device, overrides->device));
+    if (overrides->threads != NULL &&
+        (!vg_parse_integer(overrides->threads, strlen(overrides->threads), &study->threads) || study->threads < 1 || study->threads > 4096))
+        return vg_fail(VG_INVALID, "--threads %s: a number from 1 on is expected", overrides->threads);
+    if (overrides->memory != NULL && vg_parse_memory(overrides->memory, &study->memory) != VG_OK)
+        return vg_fail_within(VG_INVALID, "--memory: ");
+    return VG_OK;
+}
+
+vg_status vg_command_study(const char *path, const vg_study_overrides *overrides, vg_study **study)
+{
+    VG_TRY(vg_study_open(path, study));
+    vg_status status = lay_over(overrides, *study);
+    if (status != VG_OK) {
+        vg_study_free(*study);
+        *study = NULL;
+    }
+    return status;
+}

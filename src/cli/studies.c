@@ -1,0 +1,113 @@
+/* studies: the subcommands that work on a study: run, features, fit, check, simulate. */
+#include <stdlib.h>
+
+#include "cli.h"
+
+/* What one of them does, on all ranks. */
+typedef struct {
+    const char *features; /* fit: another features.h5 */
+    bool make_features, fit, simulate;
+} work;
+
+static vg_status print_table(const vg_study *study)
+{
+    char *path;
+    VG_TRY(vg_format(&path, "%s/results.h5", study->output));
+    vg_status status = vg_report_regions(path, stdout);
+    free(path);
+    return status;
+}
+
+static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+{
+    if (what->make_features)
+        VG_TRY(vg_study_make_features(comm, study));
+    if (what->simulate)
+        VG_TRY(vg_study_simulate(comm, study));
+    if (!what->fit)
+        return VG_OK;
+    VG_TRY(vg_study_fit(comm, study, what->features));
+    return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? print_table(study) : VG_OK);
+}
+
+/* MPI is started after the study was read: a study with a fault costs no start. Every rank reads it and finds the same fault. */
+static vg_status collective(const char *path, const vg_study_overrides *overrides, const work *what)
+{
+    vg_comm *comm;
+    vg_study *study = NULL;
+    VG_TRY(vg_comm_start(&comm));
+    vg_log_rank(vg_comm_rank(comm), vg_comm_ranks(comm));
+    vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
+    if (status == VG_OK)
+        status = work_on(comm, study, what);
+    if (status != VG_OK && vg_comm_rank(comm) != 0)
+        vg_fail(status, "%s", ""); /* the same message on every rank: rank 0 says it */
+    vg_study_free(study);
+    vg_comm_finish(comm);
+    return status;
+}
+
+vg_status vg_command_run(int argc, char **argv)
+{
+    static const vg_command_help help = {
+        "run [OPTIONS] STUDY.yaml", "Explains the models over the stories (features.h5), fits the responses (results.h5), prints space x region.",
+        "  voxgrad run study.yaml\n  mpirun -n 4 voxgrad run study.yaml\n  srun --mpi=pmix voxgrad run --device cuda study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .fit = true}) : VG_OK;
+}
+
+vg_status vg_command_features(int argc, char **argv)
+{
+    static const vg_command_help help = {"features [OPTIONS] STUDY.yaml", "Explains the models over the stories and writes OUTPUT/features.h5.",
+                                         "  mpirun -n 4 voxgrad features study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true}) : VG_OK;
+}
+
+vg_status vg_command_fit(int argc, char **argv)
+{
+    static const vg_command_help help = {"fit [OPTIONS] STUDY.yaml", "Fits the responses from OUTPUT/features.h5, or another file of that layout, and writes OUTPUT/results.h5.",
+                                         "  mpirun -n 4 voxgrad fit study.yaml\n  voxgrad fit --features mine.h5 study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    work what = {.fit = true};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {"features", 'f', "FILE.h5", "features made before, or elsewhere", &what.features, NULL}, {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    return proceed ? collective(argv[0], &overrides, &what) : VG_OK;
+}
+
+vg_status vg_command_simulate(int argc, char **argv)
+{
+    static const vg_command_help help = {"simulate [OPTIONS] STUDY.yaml",
+                                         "Makes the features, then writes SIMULATED responses with the truth that the study's simulate: section plants,\n"
+                                         "to the files that its subjects name (.h5).",
+                                         "  voxgrad simulate jobs/demo/study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .simulate = true}) : VG_OK;
+}
+
+vg_status vg_command_check(int argc, char **argv)
+{
+    static const vg_command_help help = {"check [OPTIONS] STUDY.yaml", "Validates a study and prints passes, FLOPs, memory a rank and files, without computing. Never starts MPI.",
+                                         "  voxgrad check study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    if (!proceed)
+        return VG_OK;
+    vg_study *study;
+    VG_TRY(vg_command_study(argv[0], &overrides, &study));
+    vg_status status = vg_study_check(study, stdout);
+    vg_study_free(study);
+    return status;
+}

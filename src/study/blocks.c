@@ -1,0 +1,77 @@
+/* blocks: who does which block of work, and how much memory a rank may take. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run.h"
+
+static const double *sort_cost; /* qsort has no context; one thread plans */
+
+static int dearer(const void *a, const void *b)
+{
+    int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
+    if (sort_cost[i] != sort_cost[j])
+        return sort_cost[i] < sort_cost[j] ? 1 : -1;
+    return i < j ? -1 : i > j;
+}
+
+vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *owner)
+{
+    int64_t *order;
+    VG_TRY(VG_NEW(&order, blocks, "blocks"));
+    for (int64_t i = 0; i < blocks; i++)
+        order[i] = i;
+    sort_cost = cost;
+    if (blocks > 0)
+        qsort(order, (size_t)blocks, sizeof *order, dearer);
+    for (int64_t i = 0; i < blocks; i++)
+        owner[order[i]] = (int)(i % ranks);
+    free(order);
+    return VG_OK;
+}
+
+/* The smallest limit of this process's control groups (version 2, then 1), or what the machine has. */
+static int64_t machine_memory(void)
+{
+    static const char *const files[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    int64_t least = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        FILE *file = fopen(files[i], "r");
+        long long limit;
+        if (file != NULL && fscanf(file, "%lld", &limit) == 1 && limit > 0 && limit < least)
+            least = limit;
+        if (file != NULL)
+            fclose(file);
+    }
+    return least;
+}
+
+int vg_thread_count(const vg_study *study, const vg_comm *comm)
+{
+    cpu_set_t mine;
+    int cores = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1, all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (study->threads > 0)
+        return (int)study->threads;
+    if (cores >= all) /* not bound: the ranks of this node share its cores */
+        cores /= vg_comm_local_ranks(comm);
+    return cores > 0 ? cores : 1;
+}
+
+int64_t vg_memory_limit(const vg_study *study, int local_ranks)
+{
+    if (study->memory > 0)
+        return study->memory;
+    return (int64_t)(0.8 * (double)machine_memory()) / local_ranks;
+}
+
+/* Window positions a block of words may hold: 4096, so that products are tall enough for BLAS and a block stays far below 5 s; fewer where
+ * the memory that the study grants is small. Powers of two, so that machines of nearly the same size make the same plan. */
+int64_t vg_batch_tokens(const vg_study *study, int64_t memory)
+{
+    (void)study;
+    int64_t tokens = 4096;
+    while (tokens > 256 && tokens * 250000 > memory)
+        tokens /= 2;
+    return tokens;
+}

@@ -1,0 +1,274 @@
+/* features: every word of every story, explained by every model: features.h5. Blocks of words go to the ranks; each writes its own rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+/* A space of one story in the file. */
+typedef struct {
+    vg_store_space_datasets datasets;
+    int64_t columns;
+} placed;
+
+/* A block of one model's words in one story. */
+typedef struct {
+    int64_t model, story, block;
+} unit;
+
+typedef struct {
+    vg_comm *comm;
+    const vg_study *study;
+    vg_device *device;
+    vg_stories stories;
+    vg_explained *models;  /* (model_count) */
+    placed **spaces;       /* (model_count * story_count) -> outputs */
+    vg_layout *layout;
+    unit *units;
+    double *cost;
+    int *owner;
+    int64_t unit_count, most_outputs;
+    char *plan;
+    vg_store *store;
+} job;
+
+static bool explains(const vg_study *study)
+{
+    for (int64_t i = 0; i < study->feature_count; i++)
+        if (*study->features[i].method != '\0')
+            return true;
+    return false;
+}
+
+static int64_t models_used(const vg_study *study)
+{
+    return explains(study) ? study->model_count : 0;
+}
+
+/* ---- layout --------------------------------------------------------------------------------------------------------------- */
+
+static vg_status column_names(const vg_output *output, char ***names)
+{
+    VG_TRY(VG_NEW(names, output->columns, "column names"));
+    for (int64_t c = 0; c < output->columns; c++) {
+        if (*output->layer != '\0')
+            VG_TRY(vg_format(&(*names)[c], "unit %lld", (long long)c));
+        else
+            VG_TRY(vg_format(&(*names)[c], "word %lld", (long long)(c - output->columns)));
+    }
+    return VG_OK;
+}
+
+static vg_status add_space(job *j, int64_t m, int64_t s, const vg_output *output, placed *at)
+{
+    char **names = NULL;
+    vg_status status;
+    VG_GO(column_names(output, &names));
+    vg_store_space space = {.story = j->study->stories[s].name, .model = j->study->models[m].name, .name = output->name,
+                            .layer = *output->layer != '\0' ? output->layer : NULL, .method = output->method, .words = j->stories.stories[s].count,
+                            .columns = output->columns, .column_names = (const char *const *)names, .sees_word = output->sees_word};
+    at->columns = output->columns;
+    VG_GO(vg_features_add_space(j->layout, &space, &at->datasets));
+done:
+    vg_store_names_free(names, names != NULL ? output->columns : 0);
+    return status;
+}
+
+static vg_status add_words(job *j, int64_t s, int64_t *dataset)
+{
+    const vg_story *story = &j->stories.stories[s];
+    size_t longest = 1;
+    for (int64_t w = 0; w < story->count; w++)
+        longest = strlen(story->words[w].text) > longest ? strlen(story->words[w].text) : longest;
+    return vg_features_add_words(j->layout, j->study->stories[s].name, story->count, longest, dataset);
+}
+
+static vg_status make_layout(job *j, int64_t *word_tables)
+{
+    int64_t stories = j->study->story_count;
+    VG_TRY(vg_layout_new(&j->layout));
+    for (int64_t s = 0; s < stories; s++)
+        VG_TRY(add_words(j, s, &word_tables[s]));
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < stories; s++) {
+            const vg_output *outputs;
+            int64_t count = vg_attribution_outputs(j->models[m].attributions[s], &outputs);
+            j->most_outputs = count > j->most_outputs ? count : j->most_outputs;
+            VG_TRY(VG_NEW(&j->spaces[m * stories + s], count, "spaces"));
+            for (int64_t o = 0; o < count; o++)
+                VG_TRY(add_space(j, m, s, &outputs[o], &j->spaces[m * stories + s][o]));
+        }
+    return vg_provenance_add(j->layout, j->study, j->plan, j->models);
+}
+
+static vg_status list_units(job *j)
+{
+    int64_t stories = j->study->story_count, total = 0;
+    const vg_word_block *blocks;
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < stories; s++)
+            total += vg_attribution_blocks(j->models[m].attributions[s], &blocks);
+    VG_TRY(VG_NEW(&j->units, total, "blocks"));
+    VG_TRY(VG_NEW(&j->cost, total, "blocks"));
+    VG_TRY(VG_NEW(&j->owner, total, "blocks"));
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < stories; s++) {
+            int64_t count = vg_attribution_blocks(j->models[m].attributions[s], &blocks);
+            for (int64_t b = 0; b < count; b++) {
+                j->cost[j->unit_count] = blocks[b].cost;
+                j->units[j->unit_count++] = (unit){m, s, b};
+            }
+        }
+    return vg_assign_blocks(j->cost, total, vg_comm_ranks(j->comm), j->owner);
+}
+
+/* ---- work ------------------------------------------------------------------------------------------------------------------ */
+
+static vg_status write_words(job *j, const int64_t *word_tables)
+{
+    for (int64_t s = 0; s < j->study->story_count; s++) {
+        const vg_story *story = &j->stories.stories[s];
+        size_t element = vg_layout_element(j->layout, word_tables[s]);
+        char *records = NULL;
+        vg_status status;
+        VG_GO(vg_allocate((void **)&records, story->count, element, "words"));
+        for (int64_t w = 0; w < story->count; w++) {
+            char *record = records + (size_t)w * element;
+            VG_GO(vg_layout_put_text(j->layout, word_tables[s], record, "text", story->words[w].text));
+            VG_GO(vg_layout_put_number(j->layout, word_tables[s], record, "onset", story->words[w].onset));
+            VG_GO(vg_layout_put_number(j->layout, word_tables[s], record, "offset", story->words[w].offset));
+        }
+        VG_GO(vg_store_write(j->store, word_tables[s], NULL, NULL, records));
+    done:
+        free(records);
+        VG_TRY(status);
+    }
+    return VG_OK;
+}
+
+static vg_status run_unit(job *j, const unit *u, float **values, uint8_t **valid)
+{
+    vg_attribution *attribution = j->models[u->model].attributions[u->story];
+    const placed *spaces = j->spaces[u->model * j->study->story_count + u->story];
+    const vg_word_block *blocks;
+    const vg_output *outputs;
+    int64_t count = vg_attribution_outputs(attribution, &outputs);
+    vg_attribution_blocks(attribution, &blocks);
+    const vg_word_block *block = &blocks[u->block];
+    vg_status status = VG_OK;
+    for (int64_t o = 0; o < count; o++) {
+        VG_GO(VG_NEW(&values[o], block->count * outputs[o].columns, "feature values"));
+        VG_GO(VG_NEW(&valid[o], block->count * outputs[o].columns, "feature values"));
+    }
+    VG_GO(vg_attribution_run(attribution, u->block, values, valid));
+    for (int64_t o = 0; o < count; o++) {
+        int64_t offset[2] = {block->first, 0}, size[2] = {block->count, outputs[o].columns};
+        VG_GO(vg_store_write(j->store, spaces[o].datasets.values, offset, size, values[o]));
+        VG_GO(vg_store_write(j->store, spaces[o].datasets.valid, offset, size, valid[o]));
+    }
+    vg_progress_step(block->count);
+done:
+    for (int64_t o = 0; o < count; o++) {
+        free(values[o]);
+        free(valid[o]);
+        values[o] = NULL;
+        valid[o] = NULL;
+    }
+    return status;
+}
+
+/* Block 0 of the file is the words; the units follow. */
+static vg_status run_units(job *j, const int64_t *word_tables)
+{
+    float **values = NULL;
+    uint8_t **valid = NULL;
+    int rank = vg_comm_rank(j->comm);
+    int64_t words = 0;
+    const vg_word_block *blocks;
+    vg_status status = VG_OK;
+    for (int64_t i = 0; i < j->unit_count; i++) {
+        vg_attribution_blocks(j->models[j->units[i].model].attributions[j->units[i].story], &blocks);
+        words += j->owner[i] == rank ? blocks[j->units[i].block].count : 0;
+    }
+    if (rank == 0) {
+        VG_TRY(write_words(j, word_tables));
+        VG_TRY(vg_store_commit(j->store, 0));
+    }
+    VG_GO(VG_NEW(&values, j->most_outputs, "outputs"));
+    VG_GO(VG_NEW(&valid, j->most_outputs, "outputs"));
+    vg_progress_begin("features", words, "words");
+    for (int64_t i = 0; i < j->unit_count; i++) {
+        if (j->owner[i] != rank)
+            continue;
+        VG_GO(run_unit(j, &j->units[i], values, valid));
+        VG_GO(vg_store_commit(j->store, i + 1));
+    }
+    vg_progress_end();
+done:
+    free(values);
+    free(valid);
+    return status;
+}
+
+static vg_status prepare(job *j, int64_t *word_tables)
+{
+    const vg_study *study = j->study;
+    int64_t memory = vg_memory_limit(study, vg_comm_local_ranks(j->comm)), models = models_used(study);
+    VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), vg_thread_count(study, j->comm), &j->device));
+    VG_TRY(vg_stories_open(study, &j->stories));
+    VG_TRY(VG_NEW(&j->models, models, "models"));
+    VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
+    for (int64_t m = 0; m < models; m++)
+        VG_TRY(vg_explained_open(study, &j->stories, j->device, m, memory, &j->models[m]));
+    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(), (long long)vg_batch_tokens(study, memory)));
+    VG_TRY(make_layout(j, word_tables));
+    return list_units(j);
+}
+
+static vg_status features(job *j, int64_t *word_tables)
+{
+    char *path = NULL;
+    double began = vg_seconds();
+    vg_status status;
+    VG_GO(vg_comm_agree(j->comm, prepare(j, word_tables)));
+    VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &path)));
+    vg_store_plan plan = {.path = path, .plan = j->plan, .blocks = j->unit_count + 1, .regions = 2 * j->most_outputs + j->study->story_count + 1, .overwrite = true};
+    VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
+    VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));
+    VG_GO(vg_store_finish(j->store));
+    double seconds = vg_seconds() - began;
+    int64_t words = 0;
+    for (int64_t s = 0; s < j->study->story_count; s++)
+        words += j->stories.stories[s].count * (explains(j->study) ? j->study->model_count : 1);
+    vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, path);
+    VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", (double)words / seconds));
+done:
+    free(path);
+    return status;
+}
+
+vg_status vg_study_make_features(vg_comm *comm, const vg_study *study)
+{
+    job j = {.comm = comm, .study = study};
+    int64_t *word_tables = NULL;
+    vg_status status = vg_comm_agree(comm, VG_NEW(&word_tables, study->story_count, "stories"));
+    if (status == VG_OK)
+        status = vg_output_make(comm, study);
+    if (status == VG_OK)
+        status = features(&j, word_tables);
+    vg_store_free(j.store);
+    vg_layout_free(j.layout);
+    for (int64_t i = 0; j.spaces != NULL && i < models_used(study) * study->story_count; i++)
+        free(j.spaces[i]);
+    for (int64_t m = 0; j.models != NULL && m < models_used(study); m++)
+        vg_explained_free(study, &j.models[m]);
+    vg_stories_free(study, &j.stories);
+    vg_device_close(j.device);
+    free(j.models);
+    free(j.spaces);
+    free(j.units);
+    free(j.cost);
+    free(j.owner);
+    free(j.plan);
+    free(word_tables);
+    return status;
+}

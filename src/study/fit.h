@@ -1,0 +1,72 @@
+/* fit: the state of a fit, shared by its three files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through the
+ * ridge), fit_summary.c (regions and groups). Known to study alone. */
+#ifndef VOXGRAD_STUDY_FIT_H
+#define VOXGRAD_STUDY_FIT_H
+
+#include "run.h"
+
+/* A feature space: one dataset a story. */
+typedef struct {
+    const vg_store_space *any;      /* its row of one story, for names */
+    const vg_store_space **stories; /* (story_count), NULL where a story has none */
+    int64_t mean, sem;              /* datasets under /group; -1: the subjects' voxels differ */
+} fit_space;
+
+typedef struct {
+    const vg_study_subject *study;
+    vg_responses **runs; /* (study->run_count) */
+    int64_t rows, voxels;
+    int64_t group;       /* of subjects with the same stories and rows: they share designs */
+    bool usable;
+    vg_atlas atlas;
+    vg_regions regions;
+    int64_t voxel_table;
+    int64_t *score, *r2, *alpha; /* (space_count) datasets */
+} fit_subject;
+
+/* Subjects with the same rows of the same stories. */
+typedef struct {
+    const fit_subject *pattern;
+    int64_t *run_rows; /* after trimming */
+    vg_folds *folds;
+    vg_ridge_plan plan;
+} fit_group;
+
+/* A tile of voxels of one subject. */
+typedef struct {
+    int64_t subject, first, count;
+} fit_tile;
+
+typedef struct {
+    vg_comm *comm;
+    const vg_study *study;
+    vg_device *device;
+    vg_store_file *features;
+    vg_store_space *listed;
+    int64_t listed_count;
+    fit_space *spaces;
+    int64_t space_count, chunk_size; /* spaces fitted in one reading of the responses */
+    fit_subject *subjects;
+    int64_t subject_count;
+    fit_group *groups;
+    int64_t group_count;
+    fit_tile *tiles;
+    double *cost;
+    int *owner;
+    int64_t tile_count, fitted_voxels;
+    bool same_voxels; /* all subjects have the same number: group maps make sense */
+    bool simulated;
+    int64_t region_table, region_rows; /* rows a space */
+    vg_layout *layout;
+    char *plan;
+    vg_store *store;
+    float **scores; /* (space of the chunk * tile_count + tile): this rank's own */
+} fit_job;
+
+/* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. */
+vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
+
+/* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
+vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
+
+#endif

@@ -1,0 +1,169 @@
+/* fit_summary: regions and groups. The scores of one space come together on one rank (each space on another), which adds them in the order
+ * of subjects and voxels: the sums do not know how many ranks there were. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fit.h"
+
+/* Mean, and standard error with n - 1, of the finite values. */
+typedef struct {
+    int64_t n;
+    double mean, sem;
+} summary;
+
+static summary summarize(const float *values, const int64_t *index, int64_t count, int64_t stride)
+{
+    summary s = {0, NAN, NAN};
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double x = (double)values[(index != NULL ? index[i] : i) * stride];
+        sum += isfinite(x) ? x : 0.0;
+        s.n += isfinite(x) != 0;
+    }
+    if (s.n == 0)
+        return s;
+    s.mean = sum / (double)s.n;
+    for (int64_t i = 0; i < count; i++) {
+        double x = (double)values[(index != NULL ? index[i] : i) * stride];
+        squares += isfinite(x) ? (x - s.mean) * (x - s.mean) : 0.0;
+    }
+    if (s.n > 1)
+        s.sem = sqrt(squares / (double)(s.n - 1) / (double)s.n);
+    return s;
+}
+
+static vg_status write_regions(fit_job *job, int64_t space, float *const *maps)
+{
+    const vg_store_space *named = job->spaces[space].any;
+    size_t element = vg_layout_element(job->layout, job->region_table);
+    char *records;
+    vg_status status;
+    int64_t row = 0;
+    VG_TRY(vg_allocate((void **)&records, job->region_rows, element, "regions"));
+    for (int64_t i = 0; i < job->subject_count; i++) {
+        const fit_subject *subject = &job->subjects[i];
+        for (int64_t r = 0; r < subject->regions.count; r++) {
+            const vg_region *region = &subject->regions.regions[r];
+            summary s = summarize(maps[i], region->voxels, region->count, 1);
+            char *record = records + (size_t)row++ * element;
+            VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "subject", subject->study->name));
+            VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "model", named->model));
+            VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "name", named->name));
+            VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "layer", named->layer != NULL ? named->layer : ""));
+            VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "region", region->name));
+            VG_GO(vg_layout_put_integer(job->layout, job->region_table, record, "n", s.n));
+            VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "mean", s.mean));
+            VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "sem", s.sem));
+        }
+    }
+    int64_t offset = space * job->region_rows;
+    VG_GO(vg_store_write(job->store, job->region_table, &offset, &job->region_rows, records));
+done:
+    free(records);
+    return status;
+}
+
+static vg_status write_group(fit_job *job, int64_t space, const float *maps)
+{
+    const fit_space *at = &job->spaces[space];
+    int64_t voxels = job->subjects[0].voxels;
+    float *mean;
+    if (at->mean < 0)
+        return VG_OK;
+    VG_TRY(VG_NEW(&mean, 2 * voxels, "group maps"));
+    float *sem = mean + voxels;
+    for (int64_t v = 0; v < voxels; v++) {
+        summary s = summarize(maps + v, NULL, job->subject_count, voxels);
+        mean[v] = (float)s.mean;
+        sem[v] = (float)s.sem;
+    }
+    vg_status status = vg_store_write(job->store, at->mean, NULL, NULL, mean);
+    if (status == VG_OK)
+        status = vg_store_write(job->store, at->sem, NULL, NULL, sem);
+    free(mean);
+    return status;
+}
+
+/* This rank's tiles of the space, one after another. */
+static vg_status pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes)
+{
+    int64_t total = 0;
+    for (int64_t t = 0; t < job->tile_count; t++)
+        total += job->owner[t] == vg_comm_rank(job->comm) ? job->tiles[t].count : 0;
+    *bytes = (size_t)total * sizeof(float);
+    VG_TRY(VG_NEW(mine, total, "scores"));
+    float *at = *mine;
+    for (int64_t t = 0; t < job->tile_count; t++) {
+        if (job->owner[t] != vg_comm_rank(job->comm))
+            continue;
+        memcpy(at, job->scores[in_chunk * job->tile_count + t], (size_t)job->tiles[t].count * sizeof(float));
+        at += job->tiles[t].count;
+    }
+    return VG_OK;
+}
+
+/* What the ranks packed, back to one map a subject. maps[0] holds all of them. */
+static vg_status unpack(const fit_job *job, const float *all, const size_t *sizes, float **maps)
+{
+    int ranks = vg_comm_ranks(job->comm);
+    int64_t total = 0;
+    for (int64_t i = 0; i < job->subject_count; i++)
+        total += job->subjects[i].voxels;
+    VG_TRY(VG_NEW(&maps[0], total, "score maps"));
+    for (int64_t i = 1; i < job->subject_count; i++)
+        maps[i] = maps[i - 1] + job->subjects[i - 1].voxels;
+    for (int rank = 0; rank < ranks; rank++) {
+        const float *at = all;
+        for (int64_t t = 0; t < job->tile_count; t++) {
+            if (job->owner[t] != rank)
+                continue;
+            memcpy(maps[job->tiles[t].subject] + job->tiles[t].first, at, (size_t)job->tiles[t].count * sizeof(float));
+            at += job->tiles[t].count;
+        }
+        all += sizes[rank] / sizeof(float);
+    }
+    return VG_OK;
+}
+
+static vg_status summarize_maps(fit_job *job, int64_t space, const float *all, const size_t *sizes)
+{
+    float **maps;
+    VG_TRY(VG_NEW(&maps, job->subject_count, "score maps"));
+    vg_status status = unpack(job, all, sizes, maps);
+    if (status == VG_OK)
+        status = write_regions(job, space, maps);
+    if (status == VG_OK)
+        status = write_group(job, space, maps[0]);
+    free(maps[0]);
+    free(maps);
+    return status;
+}
+
+vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
+{
+    int root = (int)(space % vg_comm_ranks(job->comm));
+    float *mine = NULL;
+    void *all = NULL;
+    size_t bytes = 0, *sizes = NULL;
+    vg_status status;
+    VG_GO(vg_comm_agree(job->comm, VG_NEW(&sizes, vg_comm_ranks(job->comm), "ranks")));
+    VG_GO(vg_comm_agree(job->comm, pack(job, space - chunk_first, &mine, &bytes)));
+    VG_GO(vg_comm_gather(job->comm, mine, bytes, root, &all, sizes));
+    if (vg_comm_rank(job->comm) == root) {
+        status = summarize_maps(job, space, all, sizes);
+        int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
+        if (status == VG_OK)
+            status = vg_store_commit(job->store, chunks * job->tile_count + space);
+    }
+    status = vg_comm_agree(job->comm, status);
+done:
+    for (int64_t t = 0; t < job->tile_count; t++) {
+        free(job->scores[(space - chunk_first) * job->tile_count + t]);
+        job->scores[(space - chunk_first) * job->tile_count + t] = NULL;
+    }
+    free(mine);
+    free(all);
+    free(sizes);
+    return status;
+}

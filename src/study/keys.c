@@ -1,0 +1,292 @@
+/* keys: the tables of a study's keys, and the one function that reads a section by its table. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "keys.h"
+
+#define AT(field) offsetof(vg_study, field)
+#define OWN VG_KEY_OWN, 0
+
+const vg_key vg_study_keys[] = {
+    {"study", VG_KEY_TEXT, AT(name), "study", NULL, 0, 0, NULL, "name of the study, for tables"},
+    {"output", VG_KEY_PATH, AT(output), "results", NULL, 0, 0, NULL, "folder for features.h5, results.h5, run.json"},
+    {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "of all random numbers"},
+    {"device", VG_KEY_TEXT, AT(device), "auto", NULL, 0, 0, NULL, "cpu, cuda, cuda:N, or auto"},
+    {"threads", VG_KEY_WHOLE, AT(threads), "0", NULL, 0, 4096, NULL, "a rank's threads; 0: the cores it may use (never changes a result)"},
+    {"memory", OWN, NULL, NULL, 0, 0, vg_key_memory, "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
+    {"model", OWN, NULL, NULL, 0, 0, vg_key_model, "{name, path, init, seed}: a Hugging Face folder"},
+    {"models", OWN, NULL, NULL, 0, 0, vg_key_models, "a list of such models"},
+    {"context.words", VG_KEY_WHOLE, AT(context.words), "40", NULL, 1, 1e6, NULL, "words before each word that the model sees"},
+    {"context.mode", VG_KEY_TEXT, AT(context.mode), "sliding", "sliding", 0, 0, NULL, "how the window moves: its start moves with every word"},
+    {"context.bos", VG_KEY_TEXT, AT(context.bos), "auto", "auto|none", 0, 0, NULL, "auto: the config's BOS token in front, where it has one"},
+    {"target.token", VG_KEY_TEXT, AT(target.token), "next", "next|argmax", 0, 0, NULL, "the token really heard, or the model's own choice"},
+    {"target.of", VG_KEY_TEXT, AT(target.of), "log_prob", "log_prob|logit|prob|surprisal|contrast|entropy", 0, 0, NULL, "what is explained"},
+    {"target.span", VG_KEY_TEXT, AT(target.span), "first", "first", 0, 0, NULL, "the word's first token"},
+    {"features", OWN, NULL, NULL, 0, 0, vg_key_features, "a list of {method, name, words, layers, reduce}, or {name, file: made elsewhere}"},
+    {"stories", OWN, NULL, NULL, 0, 0, vg_key_stories, "a list of {name, words: TextGrid/TSV/JSON, tier, offset}"},
+    {"responses.tr", VG_KEY_REAL, AT(responses.tr), "2.0", NULL, 1e-3, 1e3, NULL, "seconds between rows"},
+    {"responses.start", VG_KEY_REAL, AT(responses.start), "0.0", NULL, 0, 0, NULL, "story time of row 0, s"},
+    {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL, "a subject without a usable voxel: stop, or leave it out"},
+    {"responses.subjects", OWN, NULL, NULL, 0, 0, vg_key_subjects, "a list of {name, runs: {STORY: file}}"},
+    {"alignment.downsample", VG_KEY_TEXT, AT(alignment.downsample), "mean", "mean|sum|lanczos", 0, 0, NULL, "words to TRs"},
+    {"alignment.anchor", VG_KEY_TEXT, AT(alignment.anchor), "onset", "onset|midpoint|offset", 0, 0, NULL, "which time of a word counts"},
+    {"alignment.delays", OWN, "[1, 2, 3, 4, 5]", NULL, 0, 0, vg_key_delays, "FIR delays in TRs"},
+    {"alignment.trim", OWN, "[0, 0]", NULL, 0, 0, vg_key_trim, "rows dropped at both ends of a run, after delaying"},
+    {"alignment.filter", OWN, "{high_pass: 128}", NULL, 0, 0, vg_key_filter,
+     "of the responses: {high_pass: s}, {savgol: {window: s, order: n}}, {polynomial: n}, none"},
+    {"alignment.standardize", VG_KEY_TEXT, AT(alignment.standardize), "run", "run", 0, 0, NULL, "z-score per run"},
+    {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_key_alphas, "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
+    {"ridge.outer_folds", VG_KEY_WHOLE, AT(ridge.outer_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that are scored"},
+    {"ridge.inner_folds", VG_KEY_WHOLE, AT(ridge.inner_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that choose the penalty"},
+    {"ridge.gap", OWN, "auto", NULL, 0, 0, vg_key_gap, "training rows dropped beside held-out ones; auto: the longest delay"},
+    {"ridge.score", VG_KEY_TEXT, AT(ridge.score), "correlation", "correlation", 0, 0, NULL, "what chooses the penalty and is reported"},
+    {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_key_columns, "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
+    {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_key_regions, "{REGION: [label, ...]}"},
+    {"simulate.seed", VG_KEY_WHOLE, AT(simulate.seed), "0", NULL, 0, 0, NULL, "of the simulated brain"},
+    {"simulate.lag", VG_KEY_REAL, AT(simulate.lag), "4.5", NULL, 0.1, 60, NULL, "seconds from a word to the peak of the response to it"},
+    {"simulate.noise.ar1", VG_KEY_REAL, AT(simulate.ar1), "0.4", NULL, 0, 0.99, NULL, "autocorrelation of the noise from row to row"},
+    {"simulate.tail", VG_KEY_REAL, AT(simulate.tail), "10.0", NULL, 0, 1e4, NULL, "seconds of rows after the last word"},
+    {"simulate.regions", OWN, NULL, NULL, 0, 0, vg_key_planted, "{REGION: {space: NAME or NAME/LL, voxels: n, r2: share of variance}}, from the first voxel on"},
+    {0},
+};
+
+#undef AT
+#define AT(field) offsetof(vg_study_model, field)
+const vg_key vg_model_keys[] = {
+    {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
+    {"path", VG_KEY_PATH, AT(path), NULL, NULL, 0, 0, NULL, "folder with config.json, model.safetensors, tokenizer.json"},
+    {"dtype", VG_KEY_TEXT, AT(dtype), "float32", "float32", 0, 0, NULL, "numbers that the model computes in"},
+    {"init", VG_KEY_TEXT, AT(init), "trained", "trained|random", 0, 0, NULL, "random: an untrained copy of the same shape"},
+    {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "of random weights"},
+    {0},
+};
+
+#undef AT
+#define AT(field) offsetof(vg_study_feature, field)
+const vg_key vg_feature_keys[] = {
+    {"method", VG_KEY_TEXT, AT(method), "", NULL, 0, 0, NULL, "gradient_norm, gradient_x_input, activations"},
+    {"name", VG_KEY_TEXT, AT(name), "", NULL, 0, 0, NULL, "its name in files and tables; default: the method"},
+    {"words", VG_KEY_WHOLE, AT(words), "10", NULL, 1, 1e5, NULL, "K: words before the target that are attributed"},
+    {"layers", OWN, NULL, NULL, 0, 0, vg_key_layers, "all, or a list of 0 .. layers and final"},
+    {"at", VG_KEY_TEXT, AT(at), "context", "context", 0, 0, NULL, "activations: the state that predicts the word"},
+    {"reduce", VG_KEY_TEXT, AT(reduce), "sum", "sum|mean", 0, 0, NULL, "gradient_norm: over a word's tokens"},
+    {"file", VG_KEY_PATH, AT(file), "", NULL, 0, 0, NULL, "features made elsewhere: .npy (words, columns); {STORY} stands for the story's name"},
+    {0},
+};
+
+#undef AT
+#define AT(field) offsetof(vg_study_story, field)
+const vg_key vg_story_keys[] = {
+    {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
+    {"words", VG_KEY_PATH, AT(words), NULL, NULL, 0, 0, NULL, "words with onset and offset: TextGrid, TSV/CSV, Gentle JSON"},
+    {"tier", VG_KEY_TEXT, AT(tier), "", NULL, 0, 0, NULL, "tier of a TextGrid; default: its only interval tier"},
+    {"offset", VG_KEY_REAL, AT(offset), "0.0", NULL, 0, 0, NULL, "added to all times, s"},
+    {0},
+};
+
+#undef AT
+#define AT(field) offsetof(vg_study_subject, field)
+const vg_key vg_subject_keys[] = {
+    {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
+    {"runs", OWN, NULL, NULL, 0, 0, vg_key_runs, "{STORY: responses, rows x voxels: text, .npy or FILE.h5:/dataset}"},
+    {0},
+};
+
+#undef AT
+#define AT(field) offsetof(vg_study_region, field)
+const vg_key vg_region_keys[] = {
+    {"space", VG_KEY_TEXT, AT(space), "none", NULL, 0, 0, NULL, "what is planted: NAME, NAME/LL, or none"},
+    {"voxels", VG_KEY_WHOLE, AT(voxels), NULL, NULL, 1, 1e8, NULL, "of the region, in each subject"},
+    {"r2", VG_KEY_REAL, AT(r2), "0.0", NULL, 0, 0.999, NULL, "share of a voxel's variance that the planted space explains"},
+    {0},
+};
+#undef AT
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+
+static vg_status check_choice(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *row, const char *text)
+{
+    if (row->choices == NULL)
+        return VG_OK;
+    size_t length = strlen(text);
+    for (const char *at = row->choices; length > 0; at++) {
+        size_t n = strcspn(at, "|");
+        if (n == length && strncmp(at, text, n) == 0)
+            return VG_OK;
+        at += n;
+        if (*at == '\0')
+            break;
+    }
+    return vg_yaml_fail(yaml, node, key, "\"%s\" is none of %s", text, row->choices);
+}
+
+static vg_status check_range(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *row, double value)
+{
+    if ((row->least == 0 && row->most == 0) || (value >= row->least && value <= row->most))
+        return VG_OK;
+    return vg_yaml_fail(yaml, node, key, "%g is not between %g and %g", value, row->least, row->most);
+}
+
+/* A path in a study is relative to the study's file; ".h5:/dataset" stays behind it. */
+static vg_status replace_path(const vg_yaml *yaml, char **text)
+{
+    char *joined;
+    if (**text == '\0')
+        return VG_OK;
+    VG_TRY(vg_path_beside(yaml->path, *text, &joined));
+    free(*text);
+    *text = joined;
+    return VG_OK;
+}
+
+static vg_status read_value(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *row, vg_study *study, void *item)
+{
+    void *at = (char *)item + row->offset;
+    double number;
+    switch (row->kind) {
+    case VG_KEY_TEXT:
+    case VG_KEY_PATH: {
+        char **text = at;
+        free(*text);
+        VG_TRY(vg_yaml_text(yaml, node, key, text));
+        if (row->kind == VG_KEY_PATH)
+            return replace_path(yaml, text);
+        return check_choice(yaml, node, key, row, *text);
+    }
+    case VG_KEY_REAL:
+        VG_TRY(vg_yaml_real(yaml, node, key, &number));
+        *(double *)at = number;
+        return check_range(yaml, node, key, row, number);
+    case VG_KEY_WHOLE:
+        VG_TRY(vg_yaml_whole(yaml, node, key, at));
+        return check_range(yaml, node, key, row, (double)*(int64_t *)at);
+    case VG_KEY_OWN:
+        break;
+    }
+    return row->read(yaml, node, key, study, item);
+}
+
+/* The defaults are read like the file's own values, from the table's text. */
+static vg_status set_default(const vg_yaml *yaml, const vg_key *row, vg_study *study, void *item)
+{
+    if (row->standard == NULL)
+        return VG_OK;
+    if (row->kind == VG_KEY_TEXT && *row->standard == '\0')
+        return vg_format((char **)((char *)item + row->offset), "%s", "");
+    if (row->kind == VG_KEY_PATH && *row->standard == '\0')
+        return vg_format((char **)((char *)item + row->offset), "%s", "");
+    struct fy_parse_cfg settings = {.search_path = "", .flags = FYPCF_QUIET};
+    struct fy_document *document = fy_document_build_from_string(&settings, row->standard, strlen(row->standard));
+    if (document == NULL)
+        return vg_fail(VG_DEFECT, "the default of %s is not YAML", row->path);
+    vg_status status = read_value(yaml, fy_document_root(document), row->path, row, study, item);
+    fy_document_destroy(document);
+    return status;
+}
+
+static vg_status unknown_key(const vg_yaml *yaml, struct fy_node *node, const char *path, const char *prefix, const vg_key *keys)
+{
+    const char *known[64];
+    size_t count = 0;
+    for (; keys->path != NULL && count < 63; keys++)
+        known[count++] = keys->path;
+    known[count] = NULL;
+    const char *near = vg_nearest(path, known);
+    if (near == NULL)
+        return vg_yaml_fail(yaml, node, path, "unknown key; --help lists the keys");
+    size_t skip = strncmp(near, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+    return vg_yaml_fail(yaml, node, path, "unknown key; did you mean \"%s\"?", near + skip);
+}
+
+static const vg_key *find(const vg_key *keys, const char *path, bool *section)
+{
+    size_t length = strlen(path);
+    *section = false;
+    for (; keys->path != NULL; keys++) {
+        if (strcmp(keys->path, path) == 0)
+            return keys;
+        *section |= strncmp(keys->path, path, length) == 0 && keys->path[length] == '.';
+    }
+    return NULL;
+}
+
+/* prefix: "" or "alignment."; shown: where the section stands in the file, for messages. */
+static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, const char *shown, const char *prefix, const vg_key *keys, vg_study *study,
+                              void *item)
+{
+    if (!fy_node_is_mapping(mapping))
+        return vg_yaml_fail(yaml, mapping, *shown != '\0' ? shown : "study", "a section of \"key: value\" lines is expected here");
+    void *previous = NULL;
+    struct fy_node_pair *pair;
+    while ((pair = fy_node_mapping_iterate(mapping, &previous)) != NULL) {
+        char *name = NULL, *path = NULL, *full = NULL;
+        struct fy_node *key_node = fy_node_pair_key(pair), *value = fy_node_pair_value(pair);
+        vg_status status;
+        bool section;
+        VG_GO(vg_yaml_text(yaml, key_node, *shown != '\0' ? shown : "study", &name));
+        VG_GO(vg_format(&path, "%s%s", prefix, name));
+        VG_GO(vg_format(&full, "%s%s%s", shown, *shown != '\0' ? "." : "", name));
+        const vg_key *row = find(keys, path, &section);
+        if (row == NULL && !section) {
+            status = unknown_key(yaml, key_node, path, prefix, keys);
+        } else if (value == NULL) {
+            status = vg_yaml_fail(yaml, key_node, full, "has no value");
+        } else if (row != NULL) {
+            status = read_value(yaml, value, full, row, study, item);
+        } else {
+            char *inner;
+            VG_GO(vg_format(&inner, "%s.", path));
+            status = read_mapping(yaml, value, full, inner, keys, study, item);
+            free(inner);
+        }
+    done:
+        free(name);
+        free(path);
+        free(full);
+        if (status != VG_OK)
+            return status;
+    }
+    return VG_OK;
+}
+
+static vg_status require(const vg_yaml *yaml, struct fy_node *mapping, const char *section, const vg_key *keys)
+{
+    for (; keys->path != NULL; keys++)
+        if (keys->standard == NULL && keys->kind != VG_KEY_OWN && fy_node_mapping_lookup_by_string(mapping, keys->path, (size_t)-1) == NULL)
+            return vg_yaml_fail(yaml, mapping, section, "\"%s\" is missing (%s)", keys->path, keys->meaning);
+    return VG_OK;
+}
+
+vg_status vg_keys_read(const vg_yaml *yaml, struct fy_node *mapping, const char *section, const vg_key *keys, vg_study *study, void *item)
+{
+    for (const vg_key *row = keys; row->path != NULL; row++)
+        VG_TRY(set_default(yaml, row, study, item));
+    VG_TRY(read_mapping(yaml, mapping, section, "", keys, study, item));
+    return require(yaml, mapping, section, keys);
+}
+
+void vg_keys_free(const vg_key *keys, void *item)
+{
+    for (; keys->path != NULL; keys++)
+        if (keys->kind == VG_KEY_TEXT || keys->kind == VG_KEY_PATH)
+            free(*(char **)((char *)item + keys->offset));
+}
+
+static void print_table(const char *title, const vg_key *keys, FILE *out)
+{
+    fprintf(out, "\n%s\n", title);
+    for (; keys->path != NULL; keys++)
+        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path, keys->standard == NULL ? "-" : *keys->standard == '\0' ? "\"\"" : keys->standard, keys->meaning,
+                keys->choices != NULL ? " (" : "", keys->choices != NULL ? keys->choices : "", keys->choices != NULL ? ")" : "");
+}
+
+void vg_study_print_keys(FILE *out)
+{
+    fprintf(out, "Keys of a study (key, default, meaning). Paths are relative to the study's file; ${NAME} and ${NAME:-default} are expanded.\n");
+    print_table("study", vg_study_keys, out);
+    print_table("model, models[]", vg_model_keys, out);
+    print_table("features[]", vg_feature_keys, out);
+    print_table("stories[]", vg_story_keys, out);
+    print_table("responses.subjects[]", vg_subject_keys, out);
+    print_table("simulate.regions.REGION", vg_region_keys, out);
+}

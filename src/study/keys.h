@@ -1,0 +1,36 @@
+/* keys: one row for every key of a study: where it goes, its default, what it may be, what it means. Reading, validation, --help and the
+ * README's table all come from these rows. A key with a shape of its own (a list, a section with free names) has a function. */
+#ifndef VOXGRAD_STUDY_KEYS_H
+#define VOXGRAD_STUDY_KEYS_H
+
+#include "voxgrad/study.h"
+#include "yaml.h"
+
+typedef enum { VG_KEY_TEXT, VG_KEY_PATH, VG_KEY_REAL, VG_KEY_WHOLE, VG_KEY_OWN } vg_key_kind;
+
+typedef vg_status vg_key_reader(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item);
+
+typedef struct {
+    const char *path; /* "alignment.delays"; in a list's items from the item on ("name") */
+    vg_key_kind kind;
+    size_t offset;        /* into the struct that the section fills; unused by VG_KEY_OWN */
+    const char *standard; /* the default as text; NULL: must be given (VG_KEY_OWN: left to the reader's section) */
+    const char *choices;  /* of a text: "a|b|c", or NULL for any */
+    double least, most;   /* of a number; both 0: any */
+    vg_key_reader *read;  /* of VG_KEY_OWN */
+    const char *meaning;
+} vg_key;
+
+extern const vg_key vg_study_keys[], vg_model_keys[], vg_feature_keys[], vg_story_keys[], vg_subject_keys[], vg_region_keys[];
+
+/* Fills `item` from a mapping by a table of keys (ended by a row without path): first the defaults, then what the file says. */
+vg_status vg_keys_read(const vg_yaml *yaml, struct fy_node *mapping, const char *section, const vg_key *keys, vg_study *study, void *item);
+
+/* Gives back the texts of an item. */
+void vg_keys_free(const vg_key *keys, void *item);
+
+/* The readers of keys with a shape of their own (readers.c). */
+vg_key_reader vg_key_model, vg_key_models, vg_key_features, vg_key_stories, vg_key_subjects, vg_key_runs, vg_key_delays, vg_key_trim,
+    vg_key_filter, vg_key_alphas, vg_key_gap, vg_key_layers, vg_key_columns, vg_key_regions, vg_key_planted, vg_key_memory;
+
+#endif

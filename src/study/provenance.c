@@ -1,0 +1,128 @@
+/* provenance: what determines the numbers goes into the files; where and how fast they were made goes into run.json beside them. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "voxgrad_version.h"
+
+vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models)
+{
+    VG_TRY(vg_layout_text(layout, "/provenance", "version", VOXGRAD_VERSION));
+    VG_TRY(vg_layout_text(layout, "/provenance", "commit", VOXGRAD_COMMIT));
+    VG_TRY(vg_layout_text(layout, "/provenance", "config", study->text));
+    VG_TRY(vg_layout_text(layout, "/provenance", "plan", plan));
+    VG_TRY(vg_layout_integer(layout, "/provenance", "seed", study->seed));
+    for (int64_t m = 0; models != NULL && m < study->model_count; m++) {
+        char name[300], hash[16];
+        if (models[m].model == NULL)
+            continue;
+        snprintf(name, sizeof name, "model_%s_crc32c", study->models[m].name);
+        snprintf(hash, sizeof hash, "%08x", (unsigned)vg_model_hash(models[m].model));
+        VG_TRY(vg_layout_text(layout, "/provenance", name, hash));
+    }
+    return VG_OK;
+}
+
+vg_status vg_output_path(const vg_study *study, const char *name, char **path)
+{
+    return vg_format(path, "%s/%s", study->output, name);
+}
+
+/* One after another, from the top. */
+static vg_status make_folders(char *path)
+{
+    for (char *at = path + 1;; at++) {
+        char end = *at;
+        if (end != '/' && end != '\0')
+            continue;
+        *at = '\0';
+        int failed = mkdir(path, 0777) != 0 && errno != EEXIST;
+        if (failed)
+            return vg_fail(VG_INVALID, "%s: the output folder cannot be made: %s; choose another with --output", path, strerror(errno));
+        *at = end;
+        if (end == '\0')
+            break;
+    }
+    if (access(path, W_OK | X_OK) != 0)
+        return vg_fail(VG_INVALID, "%s: the output folder is not writable: %s; choose another with --output", path, strerror(errno));
+    return VG_OK;
+}
+
+vg_status vg_folder_make(const char *path, bool above)
+{
+    char *folder, *slash;
+    VG_TRY(vg_format(&folder, "%s", path));
+    slash = strrchr(folder, '/');
+    if (above && slash != NULL)
+        *slash = '\0';
+    vg_status status = above && slash == NULL ? VG_OK : make_folders(folder);
+    free(folder);
+    return status;
+}
+
+vg_status vg_output_make(vg_comm *comm, const vg_study *study)
+{
+    return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? vg_folder_make(study->output, false) : VG_OK);
+}
+
+/* One object a rank: {"rank": 0, "host": ..., "device": ..., "threads": ...}. */
+static json_t *describe_ranks(const char *all, const size_t *sizes, int ranks)
+{
+    json_t *list = json_array();
+    for (int r = 0; r < ranks; r++) {
+        json_array_append_new(list, json_pack("{s:i, s:s%}", "rank", r, "where", all, sizes[r]));
+        all += sizes[r];
+    }
+    return list;
+}
+
+static vg_status write_note(const vg_study *study, const char *stage, json_t *entry)
+{
+    char *path = NULL, when[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    vg_status status = vg_output_path(study, "run.json", &path);
+    if (status != VG_OK)
+        return status;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    json_object_set_new(entry, "ended", json_string(when));
+    json_t *note = json_load_file(path, 0, NULL);
+    if (!json_is_object(note)) {
+        json_decref(note);
+        note = json_object();
+    }
+    json_object_set_new(note, "voxgrad", json_string(VOXGRAD_VERSION " (" VOXGRAD_COMMIT ")"));
+    json_object_set_new(note, "study", json_string(study->name));
+    json_object_set(note, stage, entry);
+    if (json_dump_file(note, path, JSON_INDENT(2)) != 0)
+        status = vg_fail(VG_NO_SPACE, "%s: cannot be written: %s", path, strerror(errno));
+    json_decref(note);
+    free(path);
+    return status;
+}
+
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate)
+{
+    char mine[512], host[256] = "";
+    void *all = NULL;
+    int ranks = vg_comm_ranks(comm);
+    size_t *sizes;
+    gethostname(host, sizeof host - 1);
+    snprintf(mine, sizeof mine, "%s, %s", host, device->name);
+    VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
+    vg_status status = vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes);
+    if (status == VG_OK && vg_comm_rank(comm) == 0) {
+        json_t *entry = json_pack("{s:i, s:f, s:f}", "ranks", ranks, "seconds", seconds, rate_name, rate);
+        json_object_set_new(entry, "where", describe_ranks(all, sizes, ranks));
+        status = write_note(study, stage, entry);
+        json_decref(entry);
+    }
+    free(all);
+    free(sizes);
+    return vg_comm_agree(comm, status);
+}

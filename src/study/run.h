@@ -1,0 +1,57 @@
+/* run: what features, fit, check and simulate share. Known to study alone. */
+#ifndef VOXGRAD_STUDY_RUN_H
+#define VOXGRAD_STUDY_RUN_H
+
+#include "voxgrad/encoding.h"
+#include "voxgrad/stimulus.h"
+#include "voxgrad/store.h"
+#include "voxgrad/study.h"
+
+/* ---- blocks of work and who does them ------------------------------------------------------------------------------- */
+
+/* Ranks by estimated cost: sorted, dearest first, round-robin. owner[i] is the rank of block i. */
+vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *owner);
+
+/* The study's threads, else the cores this rank is bound to, else its share of the node's. */
+int vg_thread_count(const vg_study *study, const vg_comm *comm);
+
+/* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
+int64_t vg_memory_limit(const vg_study *study, int local_ranks);
+
+/* Window positions that a block of words may hold, for this memory: part of the plan. */
+int64_t vg_batch_tokens(const vg_study *study, int64_t memory);
+
+/* ---- stories and models ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    vg_story *stories; /* (study->story_count) */
+    char **texts;      /* joined words */
+    int64_t **word_end;
+} vg_stories;
+vg_status vg_stories_open(const vg_study *study, vg_stories *stories);
+void vg_stories_free(const vg_study *study, vg_stories *stories);
+
+/* One model with every story as its tokens, ready to be explained. */
+typedef struct {
+    vg_model *model;
+    vg_passage *passages;          /* (story_count) */
+    vg_attribution **attributions; /* (story_count) */
+} vg_explained;
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory, vg_explained *explained);
+void vg_explained_free(const vg_study *study, vg_explained *explained);
+
+/* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
+
+/* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */
+vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models);
+
+/* OUTPUT/run.json: hosts, ranks, threads, times of each stage. Rank 0 writes; collective. */
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate);
+
+/* OUTPUT/NAME; the folder is made where it is missing. A new string. */
+vg_status vg_output_path(const vg_study *study, const char *name, char **path);
+/* A folder and those above it; above: of a file's path, the folder it lies in. */
+vg_status vg_folder_make(const char *path, bool above);
+vg_status vg_output_make(vg_comm *comm, const vg_study *study);
+
+#endif
