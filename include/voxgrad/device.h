@@ -150,9 +150,9 @@ typedef struct {
     /* to row index[i] += from row i, in order of i; skipped where index[i] < 0 */
     vg_status (*scatter_add_rows)(vg_device *d, int64_t rows, int64_t columns, const float *from, int64_t ld_from, const int32_t *index,
                                   float *to, int64_t ld_to);
-    /* Rotary positions (Su et al. 2021, eq. 34) in place on the first 2 * half entries of each head, pairs (i, i + half); x is (rows, heads
-     * * head_size) with leading dimension ld; row r is at position[r]; cosine and sine are tables (positions, half). sign -1 rotates back
-     * (the transpose). */
+    /* Rotary positions (Su et al. 2021, eq. 34) in place on the first 2 * half entries of each head, pairs (i, i + half); x is
+     * (rows, heads * head_size) with leading dimension ld; row r is at position[r]; cosine and sine are tables (positions, half).
+     * sign -1 rotates back (the transpose). */
     vg_status (*rotate)(vg_device *d, int64_t rows, int64_t heads, int64_t head_size, int64_t half, const int32_t *position,
                         const float *cosine, const float *sine, float sign, float *x, int64_t ld);
 
@@ -163,8 +163,8 @@ typedef struct {
     vg_status (*norm_jvp)(vg_device *d, const vg_norm *n, const float *x, int64_t directions, const float *dx, float *dy);
     vg_status (*softmax)(vg_device *d, const vg_softmax *s, float *x);                      /* in place */
     vg_status (*softmax_vjp)(vg_device *d, const vg_softmax *s, const float *y, float *dy); /* in place; includes the scale */
-    vg_status (*softmax_jvp)(vg_device *d, const vg_softmax *s, const float *y, int64_t directions,
-                             float *dx); /* in place; includes the scale */
+    /* in place; includes the scale */
+    vg_status (*softmax_jvp)(vg_device *d, const vg_softmax *s, const float *y, int64_t directions, float *dx);
     /* gate NULL: not gated. vjp: writes dx and, gated, dgate. jvp: dgate NULL where not gated. All dense, n elements. */
     vg_status (*act)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, float *y);
     vg_status (*act_vjp)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, const float *dy, float *dx,
@@ -173,13 +173,12 @@ typedef struct {
                          const float *dgate, float *dy);
 
     /* f of each row of logits (rows, n) for token[row] in double, and its gradient in place of the logits. `reference` (rows, n): log q,
-     * for VG_TARGET_KL alone. token[row] < 0: the row's largest logit, whose index is written back. A gradient is wanted where `gradient`.
-     */
+     * for VG_TARGET_KL alone. token[row] < 0: the row's largest logit, whose index is written back. The gradient is made if `gradient`. */
     vg_status (*target)(vg_device *d, vg_target_kind kind, int64_t rows, int64_t n, float *logits, int32_t *token, const float *reference,
                         bool gradient, double *f);
 
-    /* paths: rows (windows, nodes, rows_each, columns) between baseline and input: out = base + a[node] (x - base) where moved[window *
-     * rows_each + row], x elsewhere; x and base (windows, rows_each, columns). */
+    /* paths: rows (windows, nodes, rows_each, columns) between baseline and input: out = base + a[node] (x - base) where
+     * moved[window * rows_each + row], x elsewhere; x and base (windows, rows_each, columns). */
     vg_status (*interpolate)(vg_device *d, int64_t windows, int64_t nodes, int64_t rows_each, int64_t columns, const float *x,
                              const float *base, const uint8_t *moved, const float *a, float *out);
     /* sum over nodes, in their order, of weight[node] * g (windows, nodes, n) added to total (windows, n), kept in double. */
