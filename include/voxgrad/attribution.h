@@ -20,21 +20,21 @@ typedef struct {
 
 /* text: the words joined by single spaces; word_end[w]: the byte after word w. To be given to vg_passage_free.
  * Errors: the tokenizer's; VG_INVALID (an id beyond the model's `vocabulary`). */
-vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end,
-                            int64_t words, vg_passage *passage);
+vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end, int64_t words,
+                            vg_passage *passage);
 void vg_passage_free(vg_passage *passage);
 
 /* ---- what is asked for --------------------------------------------------------------------------------------------- */
 
 /* One entry of a study's `features`. */
 typedef struct {
-    const char *method;           /* row of the table of spaces */
-    const char *name;             /* the dataset's name; NULL: the method */
-    int64_t words;                /* K: words before the target that are attributed */
+    const char *method; /* row of the table of spaces */
+    const char *name;   /* the dataset's name; NULL: the method */
+    int64_t words;      /* K: words before the target that are attributed */
     bool all_layers, final_layer; /* activations: every layer 00 .. layers, and `final`; or the list */
     const int64_t *layers;
     int64_t layer_count;
-    bool reduce_mean; /* gradient_norm: the mean over a word's tokens instead of their sum */
+    bool reduce_mean;   /* gradient_norm: the mean over a word's tokens instead of their sum */
 } vg_space_request;
 
 /* The methods there are, NULL at the end (for messages and --help). */
@@ -73,8 +73,8 @@ typedef struct vg_attribution vg_attribution;
 /* Keeps model and passage, which must outlive it; copies the rest. To be given to vg_attribution_free.
  * Errors: VG_INVALID (unknown method, a layer beyond the model's, a window longer than the model's positions, K beyond the context),
  * VG_NO_MEMORY (the engine's arena). */
-vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
-                                int64_t count, const vg_attribution_plan *plan, vg_attribution **attribution);
+vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests, int64_t count,
+                                const vg_attribution_plan *plan, vg_attribution **attribution);
 void vg_attribution_free(vg_attribution *attribution);
 
 int64_t vg_attribution_outputs(const vg_attribution *attribution, const vg_output **outputs);

@@ -38,8 +38,8 @@ static vg_status resolve_layers(const vg_model_shape *shape, vg_entry *entry)
     for (int64_t i = 0; i < named; i++) {
         entry->layers[i] = request->all_layers ? i : request->layers[i];
         if (entry->layers[i] < 0 || entry->layers[i] > shape->layers)
-            return vg_fail(VG_INVALID, "features: %s: layer %lld is not in the model; it has 00 (embedding) .. %02lld and final",
-                           entry->name, (long long)entry->layers[i], (long long)shape->layers);
+            return vg_fail(VG_INVALID, "features: %s: layer %lld is not in the model; it has 00 (embedding) .. %02lld and final", entry->name,
+                           (long long)entry->layers[i], (long long)shape->layers);
     }
     if (entry->outputs > named)
         entry->layers[named] = shape->layers + 1;
@@ -52,13 +52,13 @@ static vg_status resolve_entry(const vg_model_shape *shape, const vg_context *co
     entry->space = vg_space_find(request->method);
     if (entry->space == NULL) {
         const char *near = vg_nearest(request->method, vg_space_methods());
-        return vg_fail(VG_INVALID, "features: no method \"%s\"; did you mean %s? (gradient_norm, gradient_x_input, activations)",
-                       request->method, near != NULL ? near : vg_space_methods()[0]);
+        return vg_fail(VG_INVALID, "features: no method \"%s\"; did you mean %s? (gradient_norm, gradient_x_input, activations)", request->method,
+                       near != NULL ? near : vg_space_methods()[0]);
     }
     VG_TRY(vg_format(&entry->name, "%s", request->name != NULL ? request->name : request->method));
     if (request->words < 1 || request->words > context->words)
-        return vg_fail(VG_INVALID, "features: %s: words: %lld must be between 1 and the context's %lld words", entry->name,
-                       (long long)request->words, (long long)context->words);
+        return vg_fail(VG_INVALID, "features: %s: words: %lld must be between 1 and the context's %lld words", entry->name, (long long)request->words,
+                       (long long)context->words);
     if (entry->space->layered)
         return resolve_layers(shape, entry);
     entry->outputs = 1;
@@ -81,9 +81,7 @@ static void describe(const vg_attribution *a, const vg_entry *entry, vg_output *
     const vg_model_shape *shape = vg_model_get_shape(a->model);
     for (int64_t i = 0; i < entry->outputs; i++) {
         vg_output *output = &outputs[i];
-        *output = (vg_output){.method = entry->space->method,
-                              .name = entry->name,
-                              .columns = entry->space->layered ? shape->width : entry->request.words,
+        *output = (vg_output){.method = entry->space->method, .name = entry->name, .columns = entry->space->layered ? shape->width : entry->request.words,
                               .sees_word = entry->space->sees_word && !a->context.argmax};
         if (entry->space->layered && entry->layers[i] > shape->layers)
             snprintf(output->layer, sizeof output->layer, "final");
@@ -120,8 +118,7 @@ static vg_status check_windows(const vg_attribution *a)
         vg_window window;
         vg_window_of(a->passage, &a->context, a->bos >= 0, w, &window);
         if (window.length > positions)
-            return vg_fail(VG_INVALID,
-                           "the window of word %lld has %lld tokens, more than the model's %lld positions; make context.words smaller",
+            return vg_fail(VG_INVALID, "the window of word %lld has %lld tokens, more than the model's %lld positions; make context.words smaller",
                            (long long)w, (long long)window.length, (long long)positions);
     }
     return VG_OK;
@@ -155,8 +152,7 @@ static size_t own_bytes(const vg_attribution *a, const vg_batch *batch, int64_t 
 {
     const vg_model_shape *shape = vg_model_get_shape(a->model);
     int64_t segments = batch->rows * (k + 1) + 1, entries = batch->rows * batch->length * shape->width;
-    return (size_t)(8 * segments + 4 * batch->rows * batch->length + 8 * entries + 4 * batch->rows * shape->vocabulary + 12 * batch->rows) +
-           16 * 256;
+    return (size_t)(8 * segments + 4 * batch->rows * batch->length + 8 * entries + 4 * batch->rows * shape->vocabulary + 12 * batch->rows) + 16 * 256;
 }
 
 static vg_status measure_block(vg_attribution *a, vg_word_block *block, const sweep_plan *plan)
@@ -167,21 +163,14 @@ static vg_status measure_block(vg_attribution *a, vg_word_block *block, const sw
     vg_status status = VG_OK;
     VG_TRY(vg_batch_make(a->passage, &a->context, a->bos, plan->words, block, &batch));
     if (batch.rows > 0) {
-        vg_load load = {.groups = batch.rows,
-                        .members = 1,
-                        .length = batch.length,
-                        .prefix = batch.prefix,
-                        .keep = plan->gradient,
-                        .masked = true,
-                        .vjp = plan->gradient,
-                        .others = own_bytes(a, &batch, plan->words)};
+        vg_load load = {.groups = batch.rows, .members = 1, .length = batch.length, .prefix = batch.prefix, .keep = plan->gradient, .masked = true,
+                        .vjp = plan->gradient, .others = own_bytes(a, &batch, plan->words)};
         status = vg_engine_bytes(a->model, &load, &bytes);
     }
     if (bytes > a->bytes)
         a->bytes = bytes;
     double tokens = (double)(batch.rows * (batch.prefix + batch.length * (plan->gradient ? 2 : 1)));
-    double flops = 2.0 * tokens * (double)(shape->layers * shape->block_parameters) +
-                   2.0 * (double)(batch.rows * shape->vocabulary * shape->width) * (plan->gradient ? 2 : 1);
+    double flops = 2.0 * tokens * (double)(shape->layers * shape->block_parameters) + 2.0 * (double)(batch.rows * shape->vocabulary * shape->width) * (plan->gradient ? 2 : 1);
     block->cost += flops;
     a->flops += flops;
     vg_batch_free(&batch);
@@ -201,8 +190,8 @@ static vg_status create(vg_attribution *a, const vg_space_request *requests, con
     return VG_OK;
 }
 
-vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
-                                int64_t count, const vg_attribution_plan *plan, vg_attribution **attribution)
+vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests, int64_t count,
+                                const vg_attribution_plan *plan, vg_attribution **attribution)
 {
     vg_attribution *a;
     *attribution = NULL;
@@ -263,18 +252,11 @@ static vg_status forward(vg_attribution *a, vg_sweep *sweep)
     const vg_batch *batch = sweep->batch;
     vg_prefix *prefix = NULL;
     if (batch->prefix > 0) {
-        vg_rows before = {
-            .groups = batch->rows, .members = 1, .length = batch->prefix, .start = batch->prefix_start, .tokens = batch->prefix_tokens};
+        vg_rows before = {.groups = batch->rows, .members = 1, .length = batch->prefix, .start = batch->prefix_start, .tokens = batch->prefix_tokens};
         VG_TRY(vg_engine_prefix(a->engine, &before, false, &prefix));
     }
     VG_TRY(vg_engine_embed(a->engine, batch->rows * batch->length, batch->tokens, sweep->x));
-    vg_rows rows = {.groups = batch->rows,
-                    .members = 1,
-                    .length = batch->length,
-                    .start = batch->start,
-                    .embeddings = sweep->x,
-                    .prefix = prefix,
-                    .seen = prefix != NULL ? batch->seen : NULL};
+    vg_rows rows = {.groups = batch->rows, .members = 1, .length = batch->length, .start = batch->start, .embeddings = sweep->x, .prefix = prefix, .seen = prefix != NULL ? batch->seen : NULL};
     vg_tape *tape;
     VG_TRY(vg_engine_forward(a->engine, &rows, sweep->gradient, false, &tape));
     sweep->tape = tape;
@@ -305,10 +287,9 @@ static vg_status differentiate(vg_attribution *a, vg_sweep *sweep)
     return VG_OK;
 }
 
-/* Rows of the batch to rows of the block; the words that have no row stay 0 and invalid, and so do columns before the story's first word.
- */
-static void place(const vg_attribution *a, const vg_sweep *sweep, const vg_entry *entry, const vg_word_block *block, int64_t columns,
-                  const float *from, float *values, uint8_t *valid)
+/* Rows of the batch to rows of the block; the words that have no row stay 0 and invalid, and so do columns before the story's first word. */
+static void place(const vg_attribution *a, const vg_sweep *sweep, const vg_entry *entry, const vg_word_block *block, int64_t columns, const float *from,
+                  float *values, uint8_t *valid)
 {
     memset(values, 0, (size_t)(block->count * columns) * sizeof *values);
     memset(valid, 0, (size_t)(block->count * columns));
@@ -323,8 +304,7 @@ static void place(const vg_attribution *a, const vg_sweep *sweep, const vg_entry
     }
 }
 
-static vg_status read_spaces(vg_attribution *a, vg_sweep *sweep, int64_t s, const vg_word_block *block, float *const *values,
-                             uint8_t *const *valid)
+static vg_status read_spaces(vg_attribution *a, vg_sweep *sweep, int64_t s, const vg_word_block *block, float *const *values, uint8_t *const *valid)
 {
     float *rows = NULL;
     vg_status status = VG_OK;
@@ -366,12 +346,7 @@ static vg_status run_sweep(vg_attribution *a, int64_t s, const vg_word_block *bl
     int64_t k = a->sweeps[s].words;
     vg_batch batch;
     VG_TRY(vg_batch_make(a->passage, &a->context, a->bos, k, block, &batch));
-    vg_sweep sweep = {.words = k,
-                      .gradient = a->sweeps[s].gradient,
-                      .device = a->device,
-                      .width = shape->width,
-                      .layers = shape->layers,
-                      .batch = &batch};
+    vg_sweep sweep = {.words = k, .gradient = a->sweeps[s].gradient, .device = a->device, .width = shape->width, .layers = shape->layers, .batch = &batch};
     vg_status status;
     VG_GO(VG_NEW(&sweep.host, batch.rows * (k + 1), "reduced segments"));
     if (batch.rows > 0)

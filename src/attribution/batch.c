@@ -70,8 +70,7 @@ static void fill_row(const vg_passage *passage, int32_t bos, int64_t k, vg_batch
     }
 }
 
-vg_status vg_batch_make(const vg_passage *passage, const vg_context *context, int32_t bos, int64_t k, const vg_word_block *block,
-                        vg_batch *batch)
+vg_status vg_batch_make(const vg_passage *passage, const vg_context *context, int32_t bos, int64_t k, const vg_word_block *block, vg_batch *batch)
 {
     *batch = (vg_batch){.length = 1};
     vg_status status;

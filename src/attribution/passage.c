@@ -9,10 +9,9 @@ static vg_status check_ids(const vg_tokens *tokens, int64_t vocabulary)
 {
     for (int64_t t = 0; t < tokens->count; t++)
         if (tokens->ids[t] < 0 || tokens->ids[t] >= vocabulary)
-            return vg_fail(
-                VG_INVALID,
-                "the tokenizer gives token %d, beyond the model's vocabulary of %lld: do tokenizer.json and config.json belong together?",
-                (int)tokens->ids[t], (long long)vocabulary);
+            return vg_fail(VG_INVALID,
+                           "the tokenizer gives token %d, beyond the model's vocabulary of %lld: do tokenizer.json and config.json belong together?",
+                           (int)tokens->ids[t], (long long)vocabulary);
     return VG_OK;
 }
 
@@ -28,8 +27,8 @@ static void assign(const vg_tokens *tokens, const int64_t *word_end, int64_t wor
     first[words] = tokens->count;
 }
 
-vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end,
-                            int64_t words, vg_passage *passage)
+vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end, int64_t words,
+                            vg_passage *passage)
 {
     vg_tokens tokens = {0};
     *passage = (vg_passage){.words = words};

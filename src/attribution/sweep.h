@@ -12,19 +12,19 @@ typedef struct {
 /* The windows of one block, left-padded: prefix + length positions, of which the last `length` hold the K attributed words of every row. */
 typedef struct {
     int64_t rows, prefix, length;
-    vg_window *windows;     /* (rows) */
-    int32_t *prefix_start;  /* (rows) first real position in the prefix */
-    int32_t *seen;          /* (rows) prefix: all of it is seen; 0: the row is shorter, and its prefix is one token that nobody sees */
-    int32_t *start;         /* (rows) first real position of the row's own */
-    int32_t *prefix_tokens; /* (rows, prefix) */
-    int32_t *tokens;        /* (rows, length) */
-    int32_t *target;        /* (rows) the token that was heard */
-    int32_t *segment; /* (rows * (K + 1) + 1) offsets into the rows * length positions: what comes before the K words, then each word */
+    vg_window *windows;      /* (rows) */
+    int32_t *prefix_start;   /* (rows) first real position in the prefix */
+    int32_t *seen;           /* (rows) prefix: all of it is seen; 0: the row is shorter, and its prefix is one token that nobody sees */
+    int32_t *start;          /* (rows) first real position of the row's own */
+    int32_t *prefix_tokens;  /* (rows, prefix) */
+    int32_t *tokens;         /* (rows, length) */
+    int32_t *target;         /* (rows) the token that was heard */
+    int32_t *segment;        /* (rows * (K + 1) + 1) offsets into the rows * length positions: what comes before the K words, then each word */
 } vg_batch;
 
 typedef struct {
-    int64_t words; /* K */
-    bool gradient; /* whether any space of the sweep wants df/dx */
+    int64_t words;      /* K */
+    bool gradient;      /* whether any space of the sweep wants df/dx */
     vg_device *device;
     int64_t width, layers;
     const vg_batch *batch;
@@ -44,7 +44,7 @@ typedef struct {
     const vg_space *space;
     vg_space_request request;
     char *name;
-    int64_t *layers; /* layer of each output; the model's layer count + 1 stands for `final` */
+    int64_t *layers;     /* layer of each output; the model's layer count + 1 stands for `final` */
     int64_t outputs, first_output, sweep;
 } vg_entry;
 
@@ -62,8 +62,7 @@ const vg_space *vg_space_find(const char *method);
 
 /* batch.c */
 void vg_window_of(const vg_passage *passage, const vg_context *context, bool bos, int64_t word, vg_window *window);
-vg_status vg_batch_make(const vg_passage *passage, const vg_context *context, int32_t bos, int64_t k, const vg_word_block *block,
-                        vg_batch *batch);
+vg_status vg_batch_make(const vg_passage *passage, const vg_context *context, int32_t bos, int64_t k, const vg_word_block *block, vg_batch *batch);
 void vg_batch_free(vg_batch *batch);
 
 #endif
