@@ -177,7 +177,7 @@ typedef struct {
     const char *method;
     int64_t words, columns;
     const char *const *column_names; /* (columns); NULL: none are stored */
-    int sees_word;                   /* 0 or 1; read from a user's file that does not say: -1 */
+    int sees_word;                   /* 0 or 1; -1: not known (features made elsewhere that do not say) */
     bool path;                       /* a path method: NAME.nodes (int32, words) and NAME.residual (float32, words), shared by its layers */
 } vg_store_space;
 

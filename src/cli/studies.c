@@ -18,7 +18,7 @@ static vg_status print_table(const vg_study *study)
     return status;
 }
 
-static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+static vg_status make(vg_comm *comm, const vg_study *study, const work *what)
 {
     if (what->make_features)
         VG_TRY(vg_study_make_features(comm, study));
@@ -28,6 +28,15 @@ static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
         return VG_OK;
     VG_TRY(vg_study_fit(comm, study, what->features));
     return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? print_table(study) : VG_OK);
+}
+
+static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+{
+    vg_store_lock *lock;
+    VG_TRY(vg_study_hold(comm, study, &lock));
+    vg_status status = make(comm, study, what);
+    vg_study_release(lock);
+    return status;
 }
 
 /* MPI is started after the study was read: a study with a fault costs no start. Every rank reads it and finds the same fault. */

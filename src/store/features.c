@@ -70,7 +70,8 @@ static vg_status add_attributes(vg_layout *layout, const vg_store_space *space, 
 {
     VG_TRY(vg_layout_text(layout, path, "method", space->method));
     VG_TRY(vg_layout_text(layout, path, "layer", space->layer != NULL ? space->layer : ""));
-    VG_TRY(vg_layout_integer(layout, path, "sees_word", space->sees_word));
+    if (space->sees_word >= 0)
+        VG_TRY(vg_layout_integer(layout, path, "sees_word", space->sees_word));
     if (space->column_names != NULL)
         VG_TRY(vg_layout_texts(layout, path, "columns", space->column_names, space->columns));
     return VG_OK;

@@ -10,6 +10,16 @@ typedef struct {
     double flops, engine_bytes;
 } estimate;
 
+static vg_status add_space(estimate *e, int64_t columns)
+{
+    int64_t *grown = realloc(e->columns, (size_t)(e->spaces + 1) * sizeof *grown);
+    if (grown == NULL)
+        return vg_fail(VG_NO_MEMORY, "no memory for a list of %lld spaces", (long long)e->spaces + 1);
+    e->columns = grown;
+    e->columns[e->spaces++] = columns;
+    return VG_OK;
+}
+
 static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
                              FILE *out)
 {
@@ -25,16 +35,8 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
         const vg_output *outputs;
         const vg_word_block *blocks;
         int64_t count = vg_attribution_outputs(attribution, &outputs);
-        if (s == 0) {
-            int64_t *grown = realloc(e->columns, (size_t)(e->spaces + count) * sizeof *grown);
-            if (grown == NULL) {
-                status = vg_fail(VG_NO_MEMORY, "no memory for a list of %lld spaces", (long long)(e->spaces + count));
-                break;
-            }
-            e->columns = grown;
-            for (int64_t o = 0; o < count; o++)
-                e->columns[e->spaces++] = outputs[o].columns;
-        }
+        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++)
+            status = add_space(e, outputs[o].columns);
         for (int64_t o = 0; o < count; o++)
             e->feature_bytes += stories->stories[s].count * outputs[o].columns * 5;
         e->words += stories->stories[s].count;
@@ -106,6 +108,26 @@ static vg_status check_responses(const vg_study *study, const estimate *e, FILE 
     return check_fit(study, e, rows, total, out);
 }
 
+static vg_status check_files(const vg_study *study, const vg_stories *stories, estimate *e, FILE *out)
+{
+    vg_file_features files = {0};
+    vg_status status;
+    VG_GO(vg_files_open(study, stories, &files));
+    VG_GO(vg_files_check(study, &files));
+    for (int64_t i = 0; i < files.count; i++) {
+        const vg_file_feature *at = &files.at[i];
+        int64_t columns = vg_responses_voxels(at->table);
+        e->feature_bytes += vg_responses_rows(at->table) * columns * 5;
+        if (at->story > 0)
+            continue;
+        VG_GO(add_space(e, columns));
+        fprintf(out, "features %s: made elsewhere, %lld columns\n", study->features[at->feature].name, (long long)columns);
+    }
+done:
+    vg_files_close(&files);
+    return status;
+}
+
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
 {
     int64_t memory = vg_memory_limit(study, 1);
@@ -114,8 +136,9 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     for (int64_t s = 0; s < study->story_count; s++)
         fprintf(out, "story %s: %lld words, %.1f s\n", study->stories[s].name, (long long)stories->stories[s].count,
                 stories->stories[s].words[stories->stories[s].count - 1].offset);
-    for (int64_t m = 0; m < study->model_count; m++)
+    for (int64_t m = 0; vg_explains(study) && m < study->model_count; m++)
         VG_TRY(check_model(study, stories, device, m, memory, e, out));
+    VG_TRY(check_files(study, stories, e, out));
     fprintf(out, "features: %lld spaces, %lld words, %lld batches, %.3g GFLOP\n", (long long)e->spaces, (long long)e->words,
             (long long)e->passes, e->flops / 1e9);
     fprintf(out, "memory a rank: features %.0f MB beside the model; %.1f GB may be taken\n", e->engine_bytes / 1e6, (double)memory / 1e9);

@@ -20,8 +20,9 @@ typedef struct {
     const vg_study *study;
     vg_device *device;
     vg_stories stories;
-    vg_explained *models; /* (model_count) */
-    placed **spaces;      /* (model_count * story_count) -> outputs */
+    vg_file_features files; /* made elsewhere */
+    vg_explained *models;   /* (model_count) */
+    placed **spaces;        /* (model_count * story_count) -> outputs */
     vg_layout *layout;
     unit *units;
     double *cost;
@@ -31,17 +32,9 @@ typedef struct {
     vg_store *store;
 } job;
 
-static bool explains(const vg_study *study)
-{
-    for (int64_t i = 0; i < study->feature_count; i++)
-        if (*study->features[i].method != '\0')
-            return true;
-    return false;
-}
-
 static int64_t models_used(const vg_study *study)
 {
-    return explains(study) ? study->model_count : 0;
+    return vg_explains(study) ? study->model_count : 0;
 }
 
 /* ---- layout --------------------------------------------------------------------------------------------------------------- */
@@ -103,6 +96,7 @@ static vg_status make_layout(job *j, int64_t *word_tables)
             for (int64_t o = 0; o < count; o++)
                 VG_TRY(add_space(j, m, s, &outputs[o], &j->spaces[m * stories + s][o]));
         }
+    VG_TRY(vg_files_add(j->study, j->layout, &j->files));
     return vg_provenance_add(j->layout, j->study, j->plan, j->models);
 }
 
@@ -182,7 +176,7 @@ done:
     return status;
 }
 
-/* Block 0 of the file is the words; the units follow. */
+/* Block 0 of the file is the words and what was made elsewhere; the units follow. */
 static vg_status run_units(job *j, const int64_t *word_tables)
 {
     float **values = NULL;
@@ -197,6 +191,7 @@ static vg_status run_units(job *j, const int64_t *word_tables)
     }
     if (rank == 0) {
         VG_TRY(write_words(j, word_tables));
+        VG_TRY(vg_files_write(j->study, j->store, &j->files));
         VG_TRY(vg_store_commit(j->store, 0));
     }
     VG_GO(VG_NEW(&values, j->most_outputs, "outputs"));
@@ -221,6 +216,9 @@ static vg_status prepare(job *j, int64_t *word_tables)
     int64_t memory = vg_memory_limit(study, vg_comm_local_ranks(j->comm)), models = models_used(study);
     VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), vg_thread_count(study, j->comm), &j->device));
     VG_TRY(vg_stories_open(study, &j->stories));
+    VG_TRY(vg_files_open(study, &j->stories, &j->files));
+    if (vg_comm_rank(j->comm) == 0)
+        VG_TRY(vg_files_check(study, &j->files));
     VG_TRY(VG_NEW(&j->models, models, "models"));
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
     for (int64_t m = 0; m < models; m++)
@@ -241,7 +239,7 @@ static vg_status features(job *j, int64_t *word_tables)
     vg_store_plan plan = {.path = path,
                           .plan = j->plan,
                           .blocks = j->unit_count + 1,
-                          .regions = 2 * j->most_outputs + j->study->story_count + 1,
+                          .regions = 2 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1,
                           .overwrite = true};
     VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));
@@ -249,7 +247,7 @@ static vg_status features(job *j, int64_t *word_tables)
     double seconds = vg_seconds() - began;
     int64_t words = 0;
     for (int64_t s = 0; s < j->study->story_count; s++)
-        words += j->stories.stories[s].count * (explains(j->study) ? j->study->model_count : 1);
+        words += j->stories.stories[s].count * (vg_explains(j->study) ? j->study->model_count : 1);
     vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, path);
     VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", (double)words / seconds));
 done:
@@ -272,6 +270,7 @@ vg_status vg_study_make_features(vg_comm *comm, const vg_study *study)
         free(j.spaces[i]);
     for (int64_t m = 0; j.models != NULL && m < models_used(study); m++)
         vg_explained_free(study, &j.models[m]);
+    vg_files_close(&j.files);
     vg_stories_free(study, &j.stories);
     vg_device_close(j.device);
     free(j.models);

@@ -194,18 +194,28 @@ static vg_status set_default(const vg_yaml *yaml, const vg_key *row, vg_study *s
     return status;
 }
 
-static vg_status unknown_key(const vg_yaml *yaml, struct fy_node *node, const char *path, const char *prefix, const vg_key *keys)
+/* The names that may stand where `name` stands: of keys, and of sections. */
+static vg_status unknown_key(const vg_yaml *yaml, struct fy_node *node, const char *shown, const char *name, const char *prefix,
+                             const vg_key *keys)
 {
-    const char *known[64];
-    size_t count = 0;
-    for (; keys->path != NULL && count < 63; keys++)
-        known[count++] = keys->path;
+    enum { MOST = 64 };
+    char names[MOST][64];
+    const char *known[MOST + 1];
+    int count = 0;
+    size_t skip = strlen(prefix);
+    for (; keys->path != NULL && count < MOST; keys++) {
+        if (strncmp(keys->path, prefix, skip) != 0)
+            continue;
+        const char *rest = keys->path + skip;
+        snprintf(names[count], sizeof names[count], "%.*s", (int)strcspn(rest, "."), rest);
+        known[count] = names[count];
+        count++;
+    }
     known[count] = NULL;
-    const char *near = vg_nearest(path, known);
-    if (near == NULL)
-        return vg_yaml_fail(yaml, node, path, "unknown key; --help lists the keys");
-    size_t skip = strncmp(near, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
-    return vg_yaml_fail(yaml, node, path, "unknown key; did you mean \"%s\"?", near + skip);
+    const char *near = vg_nearest(name, known);
+    if (near != NULL)
+        return vg_yaml_fail(yaml, node, shown, "unknown key; did you mean \"%s\"?", near);
+    return vg_yaml_fail(yaml, node, shown, "unknown key; --help lists the keys");
 }
 
 static const vg_key *find(const vg_key *keys, const char *path, bool *section)
@@ -238,7 +248,7 @@ static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, cons
         VG_GO(vg_format(&full, "%s%s%s", shown, *shown != '\0' ? "." : "", name));
         const vg_key *row = find(keys, path, &section);
         if (row == NULL && !section) {
-            status = unknown_key(yaml, key_node, path, prefix, keys);
+            status = unknown_key(yaml, key_node, full, name, prefix, keys);
         } else if (value == NULL) {
             status = vg_yaml_fail(yaml, key_node, full, "has no value");
         } else if (row != NULL) {

@@ -41,6 +41,32 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
                             vg_explained *explained);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
 
+/* ---- features made elsewhere (files.c) ---------------------------------------------------------------------------------- */
+
+/* One entry with a `file`, for one story. */
+typedef struct {
+    int64_t feature, story;
+    vg_responses *table; /* (words, columns) */
+    vg_store_space_datasets datasets;
+} vg_file_feature;
+
+typedef struct {
+    vg_file_feature *at;
+    int64_t count;
+} vg_file_features;
+
+/* Does any feature of the study need a model? */
+bool vg_explains(const vg_study *study);
+
+/* Opens the files and compares their rows with the stories' words; check: all values are finite. To be given to vg_files_close, also after
+ * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file).
+ */
+vg_status vg_files_open(const vg_study *study, const vg_stories *stories, vg_file_features *files);
+vg_status vg_files_check(const vg_study *study, const vg_file_features *files);
+vg_status vg_files_add(const vg_study *study, vg_layout *layout, vg_file_features *files);
+vg_status vg_files_write(const vg_study *study, vg_store *store, const vg_file_features *files);
+void vg_files_close(vg_file_features *files);
+
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 
 /* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */
