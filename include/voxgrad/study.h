@@ -119,7 +119,7 @@ void vg_study_print_keys(FILE *out);
 vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
 vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
 
-/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Not collective; never starts MPI. */
+/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
 vg_status vg_study_check(const vg_study *study, FILE *out);
 
 /* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */

@@ -3,7 +3,8 @@
 
 vg_status vg_command_table(int argc, char **argv)
 {
-    static const vg_command_help help = {"table RESULTS.h5", "Prints space x region: the mean over subjects of the region's mean score, and its SEM.",
+    static const vg_command_help help = {"table RESULTS.h5",
+                                         "Prints space x region: the mean over subjects of the region's mean score, and its SEM.",
                                          "  voxgrad table results/demo/results.h5\n", 1, false};
     const vg_option options[] = {{0}};
     bool proceed;

@@ -82,7 +82,8 @@ static vg_status open_auto(int local_rank, int threads, vg_device **device)
     if (status != VG_NO_DEVICE)
         return status;
     VG_TRY(vg_cpu_open(threads, device));
-    vg_log(VG_LOG_INFO, "device auto: %s, because: %s", (*device)->name, vg_message());
+    vg_log(VG_LOG_INFO, "device: %s; no GPU is used (voxgrad info says why)", (*device)->name);
+    vg_log(VG_LOG_DEBUG, "no GPU: %s", vg_message());
     return VG_OK;
 }
 

@@ -198,7 +198,8 @@ static vg_status read_rest(const source *s, vg_config *config)
     config->shape.has_biases = config->biases != 0;
     config->gated = family->tensors[VG_GATE] != NULL;
     vg_model_shape *shape = &config->shape;
-    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) + shape->width * shape->mlp_width * (config->gated ? 3 : 2);
+    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) +
+                              shape->width * shape->mlp_width * (config->gated ? 3 : 2);
     VG_TRY(get_switch(s, "use_parallel_residual", true, &parallel));
     config->blocks = family->blocks == VG_PARALLEL_TWO_NORMS && !parallel ? VG_SEQUENTIAL : family->blocks;
     return VG_OK;

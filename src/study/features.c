@@ -20,8 +20,8 @@ typedef struct {
     const vg_study *study;
     vg_device *device;
     vg_stories stories;
-    vg_explained *models;  /* (model_count) */
-    placed **spaces;       /* (model_count * story_count) -> outputs */
+    vg_explained *models; /* (model_count) */
+    placed **spaces;      /* (model_count * story_count) -> outputs */
     vg_layout *layout;
     unit *units;
     double *cost;
@@ -63,9 +63,15 @@ static vg_status add_space(job *j, int64_t m, int64_t s, const vg_output *output
     char **names = NULL;
     vg_status status;
     VG_GO(column_names(output, &names));
-    vg_store_space space = {.story = j->study->stories[s].name, .model = j->study->models[m].name, .name = output->name,
-                            .layer = *output->layer != '\0' ? output->layer : NULL, .method = output->method, .words = j->stories.stories[s].count,
-                            .columns = output->columns, .column_names = (const char *const *)names, .sees_word = output->sees_word};
+    vg_store_space space = {.story = j->study->stories[s].name,
+                            .model = j->study->models[m].name,
+                            .name = output->name,
+                            .layer = *output->layer != '\0' ? output->layer : NULL,
+                            .method = output->method,
+                            .words = j->stories.stories[s].count,
+                            .columns = output->columns,
+                            .column_names = (const char *const *)names,
+                            .sees_word = output->sees_word};
     at->columns = output->columns;
     VG_GO(vg_features_add_space(j->layout, &space, &at->datasets));
 done:
@@ -219,7 +225,8 @@ static vg_status prepare(job *j, int64_t *word_tables)
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
     for (int64_t m = 0; m < models; m++)
         VG_TRY(vg_explained_open(study, &j->stories, j->device, m, memory, &j->models[m]));
-    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(), (long long)vg_batch_tokens(study, memory)));
+    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(),
+                     (long long)vg_batch_tokens(study, memory)));
     VG_TRY(make_layout(j, word_tables));
     return list_units(j);
 }
@@ -231,7 +238,11 @@ static vg_status features(job *j, int64_t *word_tables)
     vg_status status;
     VG_GO(vg_comm_agree(j->comm, prepare(j, word_tables)));
     VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &path)));
-    vg_store_plan plan = {.path = path, .plan = j->plan, .blocks = j->unit_count + 1, .regions = 2 * j->most_outputs + j->study->story_count + 1, .overwrite = true};
+    vg_store_plan plan = {.path = path,
+                          .plan = j->plan,
+                          .blocks = j->unit_count + 1,
+                          .regions = 2 * j->most_outputs + j->study->story_count + 1,
+                          .overwrite = true};
     VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));
     VG_GO(vg_store_finish(j->store));

@@ -13,20 +13,26 @@ const vg_key vg_study_keys[] = {
     {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "of all random numbers"},
     {"device", VG_KEY_TEXT, AT(device), "auto", NULL, 0, 0, NULL, "cpu, cuda, cuda:N, or auto"},
     {"threads", VG_KEY_WHOLE, AT(threads), "0", NULL, 0, 4096, NULL, "a rank's threads; 0: the cores it may use (never changes a result)"},
-    {"memory", OWN, NULL, NULL, 0, 0, vg_key_memory, "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
+    {"memory", OWN, NULL, NULL, 0, 0, vg_key_memory,
+     "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
     {"model", OWN, NULL, NULL, 0, 0, vg_key_model, "{name, path, init, seed}: a Hugging Face folder"},
     {"models", OWN, NULL, NULL, 0, 0, vg_key_models, "a list of such models"},
     {"context.words", VG_KEY_WHOLE, AT(context.words), "40", NULL, 1, 1e6, NULL, "words before each word that the model sees"},
-    {"context.mode", VG_KEY_TEXT, AT(context.mode), "sliding", "sliding", 0, 0, NULL, "how the window moves: its start moves with every word"},
-    {"context.bos", VG_KEY_TEXT, AT(context.bos), "auto", "auto|none", 0, 0, NULL, "auto: the config's BOS token in front, where it has one"},
+    {"context.mode", VG_KEY_TEXT, AT(context.mode), "sliding", "sliding", 0, 0, NULL,
+     "how the window moves: its start moves with every word"},
+    {"context.bos", VG_KEY_TEXT, AT(context.bos), "auto", "auto|none", 0, 0, NULL,
+     "auto: the config's BOS token in front, where it has one"},
     {"target.token", VG_KEY_TEXT, AT(target.token), "next", "next|argmax", 0, 0, NULL, "the token really heard, or the model's own choice"},
-    {"target.of", VG_KEY_TEXT, AT(target.of), "log_prob", "log_prob|logit|prob|surprisal|contrast|entropy", 0, 0, NULL, "what is explained"},
+    {"target.of", VG_KEY_TEXT, AT(target.of), "log_prob", "log_prob|logit|prob|surprisal|contrast|entropy", 0, 0, NULL,
+     "what is explained"},
     {"target.span", VG_KEY_TEXT, AT(target.span), "first", "first", 0, 0, NULL, "the word's first token"},
-    {"features", OWN, NULL, NULL, 0, 0, vg_key_features, "a list of {method, name, words, layers, reduce}, or {name, file: made elsewhere}"},
+    {"features", OWN, NULL, NULL, 0, 0, vg_key_features,
+     "a list of {method, name, words, layers, reduce}, or {name, file: made elsewhere}"},
     {"stories", OWN, NULL, NULL, 0, 0, vg_key_stories, "a list of {name, words: TextGrid/TSV/JSON, tier, offset}"},
     {"responses.tr", VG_KEY_REAL, AT(responses.tr), "2.0", NULL, 1e-3, 1e3, NULL, "seconds between rows"},
     {"responses.start", VG_KEY_REAL, AT(responses.start), "0.0", NULL, 0, 0, NULL, "story time of row 0, s"},
-    {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL, "a subject without a usable voxel: stop, or leave it out"},
+    {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL,
+     "a subject without a usable voxel: stop, or leave it out"},
     {"responses.subjects", OWN, NULL, NULL, 0, 0, vg_key_subjects, "a list of {name, runs: {STORY: file}}"},
     {"alignment.downsample", VG_KEY_TEXT, AT(alignment.downsample), "mean", "mean|sum|lanczos", 0, 0, NULL, "words to TRs"},
     {"alignment.anchor", VG_KEY_TEXT, AT(alignment.anchor), "onset", "onset|midpoint|offset", 0, 0, NULL, "which time of a word counts"},
@@ -35,18 +41,21 @@ const vg_key vg_study_keys[] = {
     {"alignment.filter", OWN, "{high_pass: 128}", NULL, 0, 0, vg_key_filter,
      "of the responses: {high_pass: s}, {savgol: {window: s, order: n}}, {polynomial: n}, none"},
     {"alignment.standardize", VG_KEY_TEXT, AT(alignment.standardize), "run", "run", 0, 0, NULL, "z-score per run"},
-    {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_key_alphas, "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
+    {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_key_alphas,
+     "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
     {"ridge.outer_folds", VG_KEY_WHOLE, AT(ridge.outer_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that are scored"},
     {"ridge.inner_folds", VG_KEY_WHOLE, AT(ridge.inner_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that choose the penalty"},
     {"ridge.gap", OWN, "auto", NULL, 0, 0, vg_key_gap, "training rows dropped beside held-out ones; auto: the longest delay"},
     {"ridge.score", VG_KEY_TEXT, AT(ridge.score), "correlation", "correlation", 0, 0, NULL, "what chooses the penalty and is reported"},
-    {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_key_columns, "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
+    {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_key_columns,
+     "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
     {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_key_regions, "{REGION: [label, ...]}"},
     {"simulate.seed", VG_KEY_WHOLE, AT(simulate.seed), "0", NULL, 0, 0, NULL, "of the simulated brain"},
     {"simulate.lag", VG_KEY_REAL, AT(simulate.lag), "4.5", NULL, 0.1, 60, NULL, "seconds from a word to the peak of the response to it"},
     {"simulate.noise.ar1", VG_KEY_REAL, AT(simulate.ar1), "0.4", NULL, 0, 0.99, NULL, "autocorrelation of the noise from row to row"},
     {"simulate.tail", VG_KEY_REAL, AT(simulate.tail), "10.0", NULL, 0, 1e4, NULL, "seconds of rows after the last word"},
-    {"simulate.regions", OWN, NULL, NULL, 0, 0, vg_key_planted, "{REGION: {space: NAME or NAME/LL, voxels: n, r2: share of variance}}, from the first voxel on"},
+    {"simulate.regions", OWN, NULL, NULL, 0, 0, vg_key_planted,
+     "{REGION: {space: NAME or NAME/LL, voxels: n, r2: share of variance}}, from the first voxel on"},
     {0},
 };
 
@@ -70,7 +79,8 @@ const vg_key vg_feature_keys[] = {
     {"layers", OWN, NULL, NULL, 0, 0, vg_key_layers, "all, or a list of 0 .. layers and final"},
     {"at", VG_KEY_TEXT, AT(at), "context", "context", 0, 0, NULL, "activations: the state that predicts the word"},
     {"reduce", VG_KEY_TEXT, AT(reduce), "sum", "sum|mean", 0, 0, NULL, "gradient_norm: over a word's tokens"},
-    {"file", VG_KEY_PATH, AT(file), "", NULL, 0, 0, NULL, "features made elsewhere: .npy (words, columns); {STORY} stands for the story's name"},
+    {"file", VG_KEY_PATH, AT(file), "", NULL, 0, 0, NULL,
+     "features made elsewhere: .npy (words, columns); {STORY} stands for the story's name"},
     {0},
 };
 
@@ -211,8 +221,8 @@ static const vg_key *find(const vg_key *keys, const char *path, bool *section)
 }
 
 /* prefix: "" or "alignment."; shown: where the section stands in the file, for messages. */
-static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, const char *shown, const char *prefix, const vg_key *keys, vg_study *study,
-                              void *item)
+static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, const char *shown, const char *prefix, const vg_key *keys,
+                              vg_study *study, void *item)
 {
     if (!fy_node_is_mapping(mapping))
         return vg_yaml_fail(yaml, mapping, *shown != '\0' ? shown : "study", "a section of \"key: value\" lines is expected here");
@@ -276,13 +286,19 @@ static void print_table(const char *title, const vg_key *keys, FILE *out)
 {
     fprintf(out, "\n%s\n", title);
     for (; keys->path != NULL; keys++)
-        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path, keys->standard == NULL ? "-" : *keys->standard == '\0' ? "\"\"" : keys->standard, keys->meaning,
-                keys->choices != NULL ? " (" : "", keys->choices != NULL ? keys->choices : "", keys->choices != NULL ? ")" : "");
+        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path,
+                keys->standard == NULL    ? "-"
+                : *keys->standard == '\0' ? "\"\""
+                                          : keys->standard,
+                keys->meaning, keys->choices != NULL ? " (" : "", keys->choices != NULL ? keys->choices : "",
+                keys->choices != NULL ? ")" : "");
 }
 
 void vg_study_print_keys(FILE *out)
 {
-    fprintf(out, "Keys of a study (key, default, meaning). Paths are relative to the study's file; ${NAME} and ${NAME:-default} are expanded.\n");
+    fprintf(
+        out,
+        "Keys of a study (key, default, meaning). Paths are relative to the study's file; ${NAME} and ${NAME:-default} are expanded.\n");
     print_table("study", vg_study_keys, out);
     print_table("model, models[]", vg_model_keys, out);
     print_table("features[]", vg_feature_keys, out);

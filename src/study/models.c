@@ -56,9 +56,13 @@ static vg_status make_requests(const vg_study *study, vg_space_request **request
         const vg_study_feature *feature = &study->features[i];
         if (*feature->method == '\0')
             continue;
-        (*requests)[(*count)++] = (vg_space_request){.method = feature->method, .name = feature->name, .words = feature->words,
-                                                     .all_layers = feature->all_layers, .final_layer = feature->final_layer,
-                                                     .layers = feature->layers, .layer_count = feature->layer_count,
+        (*requests)[(*count)++] = (vg_space_request){.method = feature->method,
+                                                     .name = feature->name,
+                                                     .words = feature->words,
+                                                     .all_layers = feature->all_layers,
+                                                     .final_layer = feature->final_layer,
+                                                     .layers = feature->layers,
+                                                     .layer_count = feature->layer_count,
                                                      .reduce_mean = strcmp(feature->reduce, "mean") == 0};
     }
     return VG_OK;
@@ -66,28 +70,33 @@ static vg_status make_requests(const vg_study *study, vg_space_request **request
 
 static vg_target_kind target_kind(const char *of)
 {
-    static const char *const names[] = {[VG_TARGET_LOG_PROB] = "log_prob", [VG_TARGET_LOGIT] = "logit", [VG_TARGET_PROB] = "prob",
-                                        [VG_TARGET_SURPRISAL] = "surprisal", [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy"};
+    static const char *const names[] = {
+        [VG_TARGET_LOG_PROB] = "log_prob",   [VG_TARGET_LOGIT] = "logit",       [VG_TARGET_PROB] = "prob",
+        [VG_TARGET_SURPRISAL] = "surprisal", [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy"};
     int kind = 0;
     while (strcmp(names[kind], of) != 0) /* keys.c allows these alone */
         kind++;
     return (vg_target_kind)kind;
 }
 
-static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer, const vg_space_request *requests,
-                               int64_t count, int64_t memory, int64_t s, vg_explained *explained)
+static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
+                               const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
 {
-    const vg_context context = {.words = study->context.words, .target = target_kind(study->target.of), .argmax = strcmp(study->target.token, "argmax") == 0,
+    const vg_context context = {.words = study->context.words,
+                                .target = target_kind(study->target.of),
+                                .argmax = strcmp(study->target.token, "argmax") == 0,
                                 .bos = strcmp(study->context.bos, "auto") == 0};
     const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(study, memory)};
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
-    vg_status status = vg_attribution_create(explained->model, &explained->passages[s], &context, requests, count, &plan, &explained->attributions[s]);
+    vg_status status =
+        vg_attribution_create(explained->model, &explained->passages[s], &context, requests, count, &plan, &explained->attributions[s]);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "story %s: ", study->stories[s].name);
 }
 
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, vg_explained *explained)
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
+                            vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
     const vg_model_options options = {.random = strcmp(model->init, "random") == 0, .seed = (uint64_t)model->seed};

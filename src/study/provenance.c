@@ -106,7 +106,8 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     return status;
 }
 
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate)
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate)
 {
     char mine[512], host[256] = "";
     void *all = NULL;

@@ -44,8 +44,8 @@ static vg_status check_name(const vg_yaml *yaml, struct fy_node *node, const cha
 }
 
 /* Every item of a list by its table of keys; items of `size` bytes whose first member of interest is a name. */
-static vg_status read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items, size_t size,
-                            int64_t *count)
+static vg_status read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items,
+                            size_t size, int64_t *count)
 {
     VG_TRY(sequence(yaml, node, key, count));
     VG_TRY(vg_allocate(items, *count, size, key));
@@ -112,7 +112,8 @@ vg_status vg_key_features(const vg_yaml *yaml, struct fy_node *node, const char 
         VG_TRY(finish_feature(yaml, entry, key, &study->features[i]));
         for (int64_t j = 0; j < i; j++)
             if (strcmp(study->features[i].name, study->features[j].name) == 0)
-                return vg_yaml_fail(yaml, entry, key, "two entries are called \"%s\"; give one a name of its own (name: ...)", study->features[i].name);
+                return vg_yaml_fail(yaml, entry, key, "two entries are called \"%s\"; give one a name of its own (name: ...)",
+                                    study->features[i].name);
     }
     return VG_OK;
 }
@@ -246,7 +247,8 @@ vg_status vg_key_filter(const vg_yaml *yaml, struct fy_node *node, const char *k
     void *previous = NULL;
     struct fy_node_pair *pair = fy_node_is_mapping(node) ? fy_node_mapping_iterate(node, &previous) : NULL;
     if (pair == NULL || fy_node_mapping_item_count(node) != 1 || fy_node_pair_value(pair) == NULL)
-        return vg_yaml_fail(yaml, node, key, "none, {high_pass: seconds}, {savgol: {window: seconds, order: n}} or {polynomial: n} is expected here");
+        return vg_yaml_fail(yaml, node, key,
+                            "none, {high_pass: seconds}, {savgol: {window: seconds, order: n}} or {polynomial: n} is expected here");
     VG_TRY(vg_yaml_text(yaml, fy_node_pair_key(pair), key, &study->alignment.filter));
     struct fy_node *value = fy_node_pair_value(pair);
     if (strcmp(study->alignment.filter, "high_pass") == 0) {

@@ -37,7 +37,8 @@ typedef struct {
     vg_passage *passages;          /* (story_count) */
     vg_attribution **attributions; /* (story_count) */
 } vg_explained;
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory, vg_explained *explained);
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
+                            vg_explained *explained);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
 
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
@@ -46,7 +47,8 @@ void vg_explained_free(const vg_study *study, vg_explained *explained);
 vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models);
 
 /* OUTPUT/run.json: hosts, ranks, threads, times of each stage. Rank 0 writes; collective. */
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate);
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate);
 
 /* OUTPUT/NAME; the folder is made where it is missing. A new string. */
 vg_status vg_output_path(const vg_study *study, const char *name, char **path);

@@ -28,8 +28,9 @@ static vg_status match_runs(vg_study *study)
                 if (strcmp(study->stories[run->story].name, run->story_name) == 0)
                     break;
             if (run->story == study->story_count)
-                return vg_fail(VG_INVALID, "%s:%d: responses.subjects: %s: no story is called \"%s\"; the stories' names are under stories:", study->path,
-                               run->line, subject->name, run->story_name);
+                return vg_fail(VG_INVALID,
+                               "%s:%d: responses.subjects: %s: no story is called \"%s\"; the stories' names are under stories:",
+                               study->path, run->line, subject->name, run->story_name);
         }
     }
     return VG_OK;

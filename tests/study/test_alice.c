@@ -19,8 +19,9 @@ enum { SPACES = 9, SUBJECTS = 27, REGIONS = 6, FOLDS = 5, ROWS = 60, K = 10, WID
 
 static const char *const spaces[SPACES] = {"gradient_norm",  "gradient_x_input", "activations/00", "activations/01",   "activations/02",
                                            "activations/03", "activations/04",   "activations/05", "activations/final"};
-static const char *const subjects[SUBJECTS] = {"s18", "s22", "s23", "s24", "s26", "s28", "s30", "s31", "s35", "s36", "s37", "s38", "s39", "s40",
-                                               "s41", "s42", "s43", "s44", "s45", "s46", "s47", "s48", "s49", "s50", "s51", "s52", "s53"};
+static const char *const subjects[SUBJECTS] = {"s18", "s22", "s23", "s24", "s26", "s28", "s30", "s31", "s35",
+                                               "s36", "s37", "s38", "s39", "s40", "s41", "s42", "s43", "s44",
+                                               "s45", "s46", "s47", "s48", "s49", "s50", "s51", "s52", "s53"};
 static char folder[] = "/tmp/vg_alice_XXXXXX";
 static bool there;
 
@@ -37,8 +38,9 @@ static int run_study(void **state)
     }
     if (mkdtemp(folder) == NULL)
         return 1;
-    snprintf(command, sizeof command, "mpirun -n 2 --oversubscribe --bind-to none '%s' run -o '%s' '%s/jobs/alice.yaml' > '%s/table' 2> '%s/log'", program,
-             folder, source, folder, folder);
+    snprintf(command, sizeof command,
+             "mpirun -n 2 --oversubscribe --bind-to none '%s' run -o '%s' '%s/jobs/alice.yaml' > '%s/table' 2> '%s/log'", program, folder,
+             source, folder, folder);
     int status = system(command);
     if (status != 0) {
         snprintf(command, sizeof command, "cat '%s/log'", folder);
@@ -109,7 +111,8 @@ static void scores_equal_the_oracle(void **state)
     if (!there)
         skip();
     vg_store_file *file = open_result("results.h5");
-    npy golden = npy_read("alice_scores.npy"), alphas = npy_read("alice_alphas.npy"), lead = npy_read("alice_lead.npy"), slack = npy_read("alice_slack.npy");
+    npy golden = npy_read("alice_scores.npy"), alphas = npy_read("alice_alphas.npy"), lead = npy_read("alice_lead.npy"),
+        slack = npy_read("alice_slack.npy");
     double worst = 0;
     int64_t tied = 0, others = 0;
     for (int64_t i = 0; i < SPACES; i++)
@@ -133,13 +136,14 @@ static void scores_equal_the_oracle(void **state)
                 if (lead.data[at] >= 1e-5)
                     assert_true(equal);
                 if (error > 2e-3 + slack.data[at])
-                    print_message("%s %s region %d: %.5f, the oracle has %.5f\n", spaces[i], subjects[s], (int)v, score[v], golden.data[at]);
+                    print_message("%s %s region %d: %.5f, the oracle has %.5f\n", spaces[i], subjects[s], (int)v, score[v],
+                                  golden.data[at]);
                 assert_true(error <= 2e-3 + slack.data[at]);
                 worst = equal ? fmax(worst, error) : worst;
             }
         }
-    print_message("largest difference of a score with the same penalties: %.2e; other penalties: %d of %d, all among %d ties\n", worst, (int)others,
-                  SPACES * SUBJECTS * REGIONS, (int)tied);
+    print_message("largest difference of a score with the same penalties: %.2e; other penalties: %d of %d, all among %d ties\n", worst,
+                  (int)others, SPACES * SUBJECTS * REGIONS, (int)tied);
     assert_true(worst <= 2e-3);
     vg_store_close(file);
     free(golden.data);
