@@ -15,21 +15,21 @@ static int64_t pieces_of(const vg_gemm *g, tiling t)
     return (g->m + t.rows - 1) / t.rows * ((g->n + t.columns - 1) / t.columns) * ((g->batch + t.items - 1) / t.items);
 }
 
-/* From the shape alone. A tile's larger side is halved until there are enough pieces for the threads of a process or pieces are short; no
- * further, because BLAS packs both operands anew for every tile (measured on one core: 2000 x 768 x 768 whole 198 GFLOP/s, in tiles of 512
- * x 512 183, of 128 x 128 143). Small batch items are put together. */
+/* From the shape alone. A tile's larger side is halved until there are FEW pieces, or MANY where tiles stay LARGE; no further, because BLAS
+ * packs both operands anew for every tile (measured on one core: 2000 x 768 x 768 whole 198 GFLOP/s, in tiles of 512 x 512 183, of 128 x
+ * 128 143). Small batch items are put together. */
 static tiling choose_tiling(const vg_gemm *g)
 {
-    enum { PIECES = 16, SHORTEST_SIDE = 64, SHORT = 1 << 20, SIDE_UNIT = 16 };
+    enum { FEW = 8, MANY = 32, LARGE = 512, LEAST = 128, UNIT = 16, SHORT = 1 << 20 };
     tiling t = {.rows = g->m, .columns = g->n, .items = 1};
     double work = (double)g->m * (double)g->n * (double)g->k;
     if (work < SHORT) {
         t.items = vg_min(g->batch, 1 + (int64_t)(SHORT / (work + 1)));
         return t;
     }
-    while (pieces_of(g, t) < PIECES && (double)t.rows * (double)t.columns * (double)g->k > SHORT) {
-        int64_t *side = t.rows > t.columns ? &t.rows : &t.columns, half = ((*side + 1) / 2 + SIDE_UNIT - 1) / SIDE_UNIT * SIDE_UNIT;
-        if (half < SHORTEST_SIDE)
+    for (int64_t pieces = g->batch; (double)t.rows * (double)t.columns * (double)g->k > SHORT; pieces = pieces_of(g, t)) {
+        int64_t *side = t.rows > t.columns ? &t.rows : &t.columns, half = ((*side + 1) / 2 + UNIT - 1) / UNIT * UNIT;
+        if (pieces >= MANY || (pieces >= FEW && *side <= LARGE) || half < LEAST)
             break;
         *side = half;
     }
