@@ -41,10 +41,10 @@ typedef struct {
 /* The scores of attention, as one matrix. A batch row b = group * members + member (members of a group share one prefix of keys);
  * query heads come in kv_heads x repeats. The rows of the matrix are (group, kv_head, member, repeat, query), its columns `keys`
  * (the prefix's first). Query q may see the keys start[b] .. keys - queries + q, but not those with hidden[b * keys + key] != 0.
- * A row that may see nothing is all zeros. */
+ * A row that may see nothing is all zeros. What lies at keys that are not seen is never used and may be anything. */
 typedef struct {
     int64_t groups, kv_heads, members, repeats, queries, keys;
-    float scale;                  /* on the scores, before the exponential */
+    float scale;                  /* > 0; on the scores, before the exponential */
     const int32_t *start;         /* (groups * members) */
     const uint8_t *hidden;        /* (groups * members, keys) or NULL */
 } vg_softmax;
@@ -168,7 +168,8 @@ typedef struct {
                          const float *dgate, float *dy);
 
     /* f of each row of logits (rows, n) for token[row] in double, and its gradient in place of the logits. `reference` (rows, n): log q, for
-     * VG_TARGET_KL alone. token[row] < 0: the row's largest logit, whose index is written back. A gradient is wanted where `gradient`. */
+     * VG_TARGET_KL alone. token[row] < 0: the row's largest logit (the first of equals), whose index is written back; not for ENTROPY and KL, which
+     * use no token (it may be NULL). A gradient is wanted where `gradient`. VG_DEFECT: no logits, for CONTRAST fewer than two. */
     vg_status (*target)(vg_device *d, vg_target_kind kind, int64_t rows, int64_t n, float *logits, int32_t *token, const float *reference, bool gradient,
                         double *f);
 
@@ -200,7 +201,8 @@ struct vg_device {
     void *state; /* the back end's own */
 };
 
-/* Opens the back end of a spec: "cpu", "cuda", "cuda:N", "auto" (a GPU where there is one, else the CPU with one log line).
+/* Opens the back end of a spec: "cpu", "cuda", "cuda:N", "auto" (a GPU where there is one, else the CPU with one log line). CUDA is the module
+ * voxgrad_cuda.so beside the program, in ../lib/voxgrad or where it was installed; the environment's VOXGRAD_CUDA_MODULE names another.
  * local_rank chooses among several GPUs. threads: OpenMP threads of the CPU back end, 0 = the cores this process may use.
  * The device is to be given to vg_device_close. Errors: VG_INVALID (unknown spec), VG_NO_DEVICE. */
 vg_status vg_device_open(const char *spec, int local_rank, int threads, vg_device **device);

@@ -88,7 +88,7 @@ static inline float bed_normal(bed *b)
 /* count standard normal numbers times `scale`. */
 static inline float *bed_floats(bed *b, int64_t count, double scale)
 {
-    float *x = malloc((size_t)count * sizeof *x + 1);
+    float *x = calloc((size_t)count + 1, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = (float)scale * bed_normal(b);
     float *data = bed_put(b, x, (size_t)count * sizeof *x);
@@ -115,7 +115,7 @@ static inline float *bed_room(bed *b, int64_t count)
 /* Whole numbers in low .. high. */
 static inline int32_t *bed_integers(bed *b, int64_t count, int32_t low, int32_t high)
 {
-    int32_t *x = malloc((size_t)count * sizeof *x + 1);
+    int32_t *x = calloc((size_t)count + 1, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = low + (int32_t)(vg_random_bits(7, VG_RANDOM_TEST, b->drawn++) % (uint64_t)(high - low + 1));
     int32_t *data = bed_put(b, x, (size_t)count * sizeof *x);
