@@ -354,7 +354,7 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
     for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
         status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         while (status == VG_OK && job->chunk_size > 1 &&
-               (cost.design_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
+               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
             job->chunk_size = (job->chunk_size + 1) / 2;
             status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         }
@@ -588,8 +588,9 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     VG_TRY(fit_all(job));
     VG_TRY(vg_store_finish(job->store));
     double seconds = vg_seconds() - began;
-    vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits in %.2f s, %.0f voxels/s: %s", (long long)job->subject_count,
-           (long long)job->space_count, (long long)job->fitted_voxels, seconds, (double)job->fitted_voxels / seconds, path);
+    vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits on %lld factorisations a rank, %.2f s, %.0f voxels/s: %s",
+           (long long)job->subject_count, (long long)job->space_count, (long long)job->fitted_voxels, (long long)vg_ridge_factorizations(),
+           seconds, (double)job->fitted_voxels / seconds, path);
     return vg_run_note(job->comm, study, job->device, "fit", seconds, "voxels_per_second", (double)job->fitted_voxels / seconds);
 }
 
