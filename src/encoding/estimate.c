@@ -5,9 +5,10 @@
 #include "ridge.h"
 
 enum {
-    RANK = 12,   /* assumed of the penalties' products */
-    STACK = 512, /* columns of features that are multiplied with a tile at once */
-    LEAST = 64,  /* voxels of a tile */
+    RANK = 12,    /* assumed of the penalties' products */
+    STACK = 512,  /* columns of features that are multiplied with a tile at once */
+    STEP = 64,    /* a tile's voxels are a multiple of this */
+    ENOUGH = 256, /* from so many voxels on, wider products are no faster on a CPU (measured) */
     MOST_CPU = 512,
     MOST_GPU = 16384,
 };
@@ -120,12 +121,17 @@ static double voxel_bytes(const vg_ridge_plan *plan, const int64_t *columns, con
            16 * (double)plan->alpha_count + 64;
 }
 
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t choose_tile(const vg_ridge_plan *plan, double bytes, double flops)
 {
-    double by_bytes = (plan->gpu ? GPU_BYTES : CPU_BYTES) / bytes, by_flops = (plan->gpu ? GPU_FLOPS : CPU_FLOPS) / flops;
-    double voxels = by_bytes < by_flops ? by_bytes : by_flops;
-    int64_t most = plan->gpu ? MOST_GPU : MOST_CPU;
-    return voxels > (double)most ? most : voxels < LEAST ? LEAST : (int64_t)voxels / LEAST * LEAST;
+    double voxels = plan->gpu ? least(GPU_BYTES / bytes, MOST_GPU) : least(CPU_BYTES / bytes, MOST_CPU);
+    voxels = plan->gpu || voxels > ENOUGH ? voxels : ENOUGH;
+    voxels = least(voxels, (plan->gpu ? GPU_FLOPS : CPU_FLOPS) / flops);
+    return voxels < STEP ? STEP : (int64_t)voxels / STEP * STEP;
 }
 
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost)
