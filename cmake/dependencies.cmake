@@ -1,4 +1,5 @@
-# What voxgrad stands on. One row each: pkg-config module, Debian package. Sets VOXGRAD_DEPENDENCIES (imported targets).
+# What voxgrad stands on. One row each: pkg-config module (or -lLIBRARY/HEADER where a package brings none), Debian package.
+# Sets VOXGRAD_DEPENDENCIES (imported targets).
 # Used by the build and, installed, by find_package(voxgrad).
 set(voxgrad_rows
     "openblas libopenblas-dev"
@@ -7,7 +8,12 @@ set(voxgrad_rows
     "libpcre2-8 libpcre2-dev"
     "libutf8proc libutf8proc-dev"
     "jansson libjansson-dev"
-    "libfyaml libfyaml-dev")
+    "libfyaml libfyaml-dev"
+    "zlib zlib1g-dev"
+    "expat libexpat1-dev"
+    "-lgiftiio/gifti_io.h libgiftiio-dev"
+    "-lnifti2/nifti2_io.h libnifti2-dev"
+    "-lznz/znzlib.h libznz-dev")
 
 set(VOXGRAD_DEPENDENCIES "")
 set(voxgrad_missing "")
@@ -20,6 +26,21 @@ foreach(row IN LISTS voxgrad_rows)
     list(GET row 0 module)
     list(GET row 1 package)
     string(MAKE_C_IDENTIFIER ${module} name)
+    if(module MATCHES "^-l(.*)/(.*)$")
+        set(library ${CMAKE_MATCH_1})
+        find_library(VOXGRAD_${library}_LIBRARY ${library})
+        find_path(VOXGRAD_${library}_INCLUDE ${CMAKE_MATCH_2} PATH_SUFFIXES nifti gifti)
+        mark_as_advanced(VOXGRAD_${library}_LIBRARY VOXGRAD_${library}_INCLUDE)
+        if(VOXGRAD_${library}_LIBRARY AND VOXGRAD_${library}_INCLUDE)
+            add_library(voxgrad_${library} INTERFACE IMPORTED GLOBAL)
+            target_link_libraries(voxgrad_${library} INTERFACE ${VOXGRAD_${library}_LIBRARY})
+            target_include_directories(voxgrad_${library} SYSTEM INTERFACE ${VOXGRAD_${library}_INCLUDE})
+            list(APPEND VOXGRAD_DEPENDENCIES voxgrad_${library})
+        else()
+            list(APPEND voxgrad_missing ${package})
+        endif()
+        continue()
+    endif()
     pkg_check_modules(${name} QUIET IMPORTED_TARGET GLOBAL ${module})
     if(${name}_FOUND)
         list(APPEND VOXGRAD_DEPENDENCIES PkgConfig::${name})

@@ -36,19 +36,19 @@ vg_status vg_fail_within(vg_status status, const char *format, ...) __attribute_
 const char *vg_message(void);
 
 /* Passes a failure up. */
-#define VG_TRY(call)                                                                                                   \
-    do {                                                                                                               \
-        vg_status vg_try_status_ = (call);                                                                             \
-        if (vg_try_status_ != VG_OK)                                                                                   \
-            return vg_try_status_;                                                                                     \
+#define VG_TRY(call)                       \
+    do {                                   \
+        vg_status vg_try_status_ = (call); \
+        if (vg_try_status_ != VG_OK)       \
+            return vg_try_status_;         \
     } while (0)
 
 /* Passes a failure to the label `done`, where what was taken is given back; needs a local `vg_status status`. */
-#define VG_GO(call)                                                                                                    \
-    do {                                                                                                               \
-        status = (call);                                                                                               \
-        if (status != VG_OK)                                                                                           \
-            goto done;                                                                                                 \
+#define VG_GO(call)          \
+    do {                     \
+        status = (call);     \
+        if (status != VG_OK) \
+            goto done;       \
     } while (0)
 
 /* ---- log and progress ------------------------------------------------------------------------------------------ */

@@ -12,7 +12,9 @@
  *   text      .txt .tsv .csv .dat .1D  T lines of V numbers between blanks, tabs or commas; a first line that holds no numbers names the
  *             columns; empty lines and lines beginning with # are passed over. NaN and inf are values (of an unusable voxel).
  *   npy       .npy, two dimensions (T, V), little- or big-endian f4 or f8, C or Fortran order
- *   HDF5      FILE.h5:/path/of/dataset (.h5 .hdf5 .hf5), two dimensions (T, V), any number type */
+ *   HDF5      FILE.h5:/path/of/dataset (.h5 .hdf5 .hf5), two dimensions (T, V), any number type
+ *   GIFTI     .gii .gii.gz, functional: T arrays of V values, or one of (V, T)
+ *   NIfTI     .nii .nii.gz .hdr .img, 1 or 2, 4-D (or 3-D: T = 1): voxels i fastest, then j, k; scaled as the header says */
 typedef struct vg_responses vg_responses;
 
 /* Where a column of the responses lies. hemisphere 'L' or 'R' and vertex for surfaces; i, j, k for volumes; -1 for what does not apply. */
@@ -21,9 +23,17 @@ typedef struct {
     int32_t vertex, i, j, k;
 } vg_voxel;
 
+/* The space that voxels lie in, for maps: vertices of the left and right surface (0: none), dimensions of the volume (0: none) and its
+ * affine from voxel indices to mm (sform, else qform, else the voxels' size). */
+typedef struct {
+    int64_t vertices[2], dimensions[3];
+    double affine[3][4];
+} vg_space;
+
 /* Opens the files of one run; several files (left, right hemisphere) stand side by side: their columns follow one another. mask: a file
- * of the same kind that says which columns are read (non-zero), NULL: all. Reads text whole; what is binary is read when asked for.
- * Errors: VG_INVALID (not there, not of a known format, wrong or cut off: file, line or byte; files of different lengths), VG_NO_MEMORY. */
+ * of the same kind that says which columns are read (non-zero), NULL: all. Reads text, GIFTI and what is compressed whole; the rest when
+ * asked for. Errors: VG_INVALID (not there, not of a known format, wrong or cut off: file, line or byte; files of different lengths),
+ * VG_NO_MEMORY. */
 vg_status vg_responses_open(const char *const *paths, int64_t count, const char *mask, vg_responses **responses);
 void vg_responses_close(vg_responses *responses);
 
@@ -32,6 +42,7 @@ int64_t vg_responses_voxels(const vg_responses *responses);
 /* The columns' names (voxels), NULL where the file gives none. Owned by the responses. */
 const char *const *vg_responses_names(const vg_responses *responses);
 vg_voxel vg_responses_voxel(const vg_responses *responses, int64_t v);
+vg_space vg_responses_space(const vg_responses *responses);
 
 /* Reads columns first .. first + out.columns - 1 of all rows into out (T, columns), float32. One thread at a time for one `responses`
  * (HDF5: for all). Errors: VG_INVALID (the file changed or is cut off; out's shape does not fit), VG_NO_MEMORY. */
@@ -133,13 +144,21 @@ double vg_hrf_value(vg_hrf hrf, double t);
 
 /* ---- atlases and regions -------------------------------------------------------------------------------------------- */
 
-/* A label for every voxel: labels[v] is an index into names, or -1. */
+/* A label for every voxel: labels[v] is an index into names, or -1. hemispheres: 'L', 'R' or '\0' of each name, NULL: not known. */
 typedef struct {
     int64_t voxels, name_count;
-    int32_t *labels; /* (voxels) */
-    char **names;    /* (name_count) */
+    int32_t *labels;   /* (voxels) */
+    char **names;      /* (name_count) */
+    char *hemispheres; /* (name_count) or NULL */
 } vg_atlas;
 void vg_atlas_free(vg_atlas *atlas);
+
+/* The labels of the responses' voxels from files that stand side by side as those of the responses do (left, right hemisphere), whole:
+ * what the responses' mask leaves out is left out here. Formats, known by extension: FreeSurfer's .annot, GIFTI labels (.label.gii), NIfTI
+ * labels (integers, 0 none), whose names stand in `table`: lines of number and name (a header line may precede); NULL: the numbers are the
+ * names. Errors: VG_INVALID (not there, cut off, no names; another number of vertices than the responses have: both counts), VG_NO_MEMORY.
+ */
+vg_status vg_atlas_open(const char *const *paths, int64_t count, const char *table, const vg_responses *responses, vg_atlas *atlas);
 
 /* The columns themselves as labels. Where the file names its columns, `names` chooses among them (NULL: all); where it does not, `names`
  * names all of them in order. Errors: VG_INVALID (an unknown name, with the nearest known; another number than there are columns). */
@@ -155,13 +174,27 @@ typedef struct {
     int64_t count;
 } vg_regions;
 
-/* A region is a name and the labels (NULL at the end) that make it up; region_count 0: one region for each label of the atlas that has
- * voxels. Errors: VG_INVALID (an unknown label, with the nearest known; a region without voxels; two of one name), VG_NO_MEMORY. */
+/* A region is a name and the labels (NULL at the end) that make it up: "NAME" in both hemispheres, "lh:NAME" and "rh:NAME" in one.
+ * rule_count 0: one region for each label of the atlas that has voxels, named so.
+ * Errors: VG_INVALID (an unknown label, with the nearest known; a region without voxels; two of one name), VG_NO_MEMORY. */
 typedef struct {
     const char *name;
     const char *const *labels;
 } vg_region_rule;
 vg_status vg_regions_create(const vg_atlas *atlas, const vg_region_rule *rules, int64_t rule_count, vg_regions *regions);
 void vg_regions_free(vg_regions *regions);
+
+/* The language regions of the Destrieux atlas (aparc.a2009s), as rules for vg_regions_create: HG HS STG STS IFG LatS, each alone and as
+ * "NAME lh" and "NAME rh" where the atlas knows its hemispheres. rules has room for VG_DESTRIEUX_RULES; returns how many were written. */
+enum { VG_DESTRIEUX_RULES = 18 };
+int64_t vg_destrieux_rules(const vg_atlas *atlas, vg_region_rule *rules);
+
+/* ---- maps -------------------------------------------------------------------------------------------------------------- */
+
+/* Writes maps (maps, V), a value for each voxel, as GIFTI (.gii: the voxels of one hemisphere, 'L' or 'R') or NIfTI (.nii .nii.gz: 3-D, or
+ * 4-D where there are several; hemisphere '\0'), NaN where there is no voxel. names (maps): what each map shows; kept by GIFTI.
+ * Errors: VG_INVALID (no such format, a voxel outside the space, no voxel in it, not writable), VG_NO_SPACE, VG_NO_MEMORY. */
+vg_status vg_map_write(const char *path, const vg_space *space, char hemisphere, const vg_voxel *voxels, vg_matrix maps,
+                       const char *const *names);
 
 #endif

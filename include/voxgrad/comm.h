@@ -40,8 +40,20 @@ int vg_comm_local_ranks(const vg_comm *comm);
  * of the lowest rank that failed. To be called before a collective call that a failing rank would not reach. Collective. */
 vg_status vg_comm_agree(vg_comm *comm, vg_status mine);
 
-/* Passes up a failure of this or any other rank. */
-#define VG_AGREE(comm, call) VG_TRY(vg_comm_agree((comm), (call)))
+/* Passes up a failure of this or any other rank, as VG_TRY and VG_GO do a call's own. */
+#define VG_AGREE(comm, call)                                                    \
+    do {                                                                        \
+        vg_status vg_mine_ = (call), vg_all_ = vg_comm_agree((comm), vg_mine_); \
+        if (vg_mine_ != VG_OK || vg_all_ != VG_OK)                              \
+            return vg_all_;                                                     \
+    } while (0)
+#define VG_AGREE_GO(comm, call)                   \
+    do {                                          \
+        vg_status vg_mine_ = (call);              \
+        status = vg_comm_agree((comm), vg_mine_); \
+        if (vg_mine_ != VG_OK || status != VG_OK) \
+            goto done;                            \
+    } while (0)
 
 /* Waits until all ranks are here. Collective. */
 vg_status vg_comm_barrier(vg_comm *comm);

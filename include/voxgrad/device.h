@@ -41,12 +41,12 @@ typedef struct {
 /* The scores of attention, as one matrix. A batch row b = group * members + member (members of a group share one prefix of keys);
  * query heads come in kv_heads x repeats. The rows of the matrix are (group, kv_head, member, repeat, query), its columns `keys`
  * (the prefix's first). Query q may see the keys start[b] .. keys - queries + q, but not those with hidden[b * keys + key] != 0.
- * A row that may see nothing is all zeros. */
+ * A row that may see nothing is all zeros. What lies at keys that are not seen is never used and may be anything. */
 typedef struct {
     int64_t groups, kv_heads, members, repeats, queries, keys;
-    float scale;                  /* on the scores, before the exponential */
-    const int32_t *start;         /* (groups * members) */
-    const uint8_t *hidden;        /* (groups * members, keys) or NULL */
+    float scale;           /* > 0; on the scores, before the exponential */
+    const int32_t *start;  /* (groups * members) */
+    const uint8_t *hidden; /* (groups * members, keys) or NULL */
 } vg_softmax;
 
 /* y = act(x), or, where gated, y = act(x) * gate (gated MLP; Shazeer 2020, eq. 6). GELU_TANH: Hendrycks & Gimpel 2016, section 2. */
@@ -68,10 +68,10 @@ typedef enum { VG_SUM, VG_L1, VG_L2, VG_DOT } vg_reduction;
 
 /* ---- arguments of ridge (encoding.md, "Ridge"); matrices are dense, voxels v are columns ------------------------- */
 
-/* A tile of responses, centred: centred (rows, columns) of `type` = y - mean of the column, y (rows, columns) of `from` with leading dimension
- * ld, in HOST memory (a file's view), and row t taken from row order[t] (NULL: t; host memory too). Rows are cut into segments begin[s] .. begin[s + 1] - 1; of each and every
- * column the mean (of what was centred) and the sum of squares about it: mean, square (segments, columns).
- * dead (columns): 1 where a column is constant or has a value that is not finite; its centred values are 0. */
+/* A tile of responses, centred: centred (rows, columns) of `type` = y - mean of the column, y (rows, columns) of `from` with leading
+ * dimension ld, in HOST memory (a file's view), and row t taken from row order[t] (NULL: t; host memory too). Rows are cut into segments
+ * begin[s] .. begin[s + 1] - 1; of each and every column the mean (of what was centred) and the sum of squares about it: mean, square
+ * (segments, columns). dead (columns): 1 where a column is constant or has a value that is not finite; its centred values are 0. */
 typedef struct {
     vg_type from, type;
     int64_t rows, columns, ld, segments;
@@ -113,8 +113,19 @@ typedef struct {
     double *correlation, *loss, *total;
 } vg_ridge_score;
 
-/* The best penalty a column: the largest score, or (`smallest`) the smallest; the one that stands first in ascending (penalties) among those
- * within `equal` of it, or, with `smallest`, within `equal` times it. choice and best (columns): which, and its score. */
+/* The same scores from n directions, a training set's eigenvectors, scaled (encoding.md, "Ridge"; src/encoding/quadratic.c has the
+ * formula): z (n, columns) is what a voxel's training responses bring to each, held (n, columns) what its held-out responses do,
+ * far (n, columns) and near (n, columns; NULL: diagonal (n) times z) are sums over pairs of directions. With d = filter and e = slope
+ * (penalties, n): b = sum_i d z held, Q = sum_i 2 e z far + d^2 z near, o = sum_i d z lean, lean (n); then r, SSE and SST as above, `score`
+ * holding what they need (rows, rank, type, products, offset, y and coefficient are not looked at). All in double. */
+typedef struct {
+    vg_ridge_score score;
+    int64_t directions;
+    const double *z, *held, *far, *near, *diagonal, *lean, *filter, *slope;
+} vg_ridge_quadratic;
+
+/* The best penalty a column: the largest score, or (`smallest`) the smallest; the one that stands first in ascending (penalties) among
+ * those within `equal` of it, or, with `smallest`, within `equal` times it. choice and best (columns): which, and its score. */
 typedef struct {
     int64_t penalties, columns;
     const double *score;
@@ -139,58 +150,71 @@ typedef struct {
 
     /* linear */
     vg_status (*gemm)(vg_device *d, const vg_gemm *g);
-    vg_status (*axpby)(vg_device *d, int64_t n, float a, const float *x, float b, float *y);                 /* y = a x + b y; b == 0 never reads y */
-    vg_status (*hadamard)(vg_device *d, int64_t n, const float *x, const float *y, float b, float *z);       /* z = x * y + b z */
-    vg_status (*add_row)(vg_device *d, int64_t rows, int64_t columns, const float *row, float *x);           /* x += row, dense */
+    vg_status (*axpby)(vg_device *d, int64_t n, float a, const float *x, float b, float *y); /* y = a x + b y; b == 0 never reads y */
+    vg_status (*hadamard)(vg_device *d, int64_t n, const float *x, const float *y, float b, float *z);         /* z = x * y + b z */
+    vg_status (*add_row)(vg_device *d, int64_t rows, int64_t columns, const float *row, float *x);             /* x += row, dense */
     vg_status (*column_sum)(vg_device *d, int64_t rows, int64_t columns, const float *x, float b, float *sum); /* in order of rows */
     vg_status (*scale_rows)(vg_device *d, int64_t rows, int64_t columns, const float *scale, float *x);
     /* to row i = from row index[i]; zeros where index[i] < 0 */
-    vg_status (*gather_rows)(vg_device *d, int64_t rows, int64_t columns, const float *from, int64_t ld_from, const int32_t *index, float *to, int64_t ld_to);
+    vg_status (*gather_rows)(vg_device *d, int64_t rows, int64_t columns, const float *from, int64_t ld_from, const int32_t *index,
+                             float *to, int64_t ld_to);
     /* to row index[i] += from row i, in order of i; skipped where index[i] < 0 */
-    vg_status (*scatter_add_rows)(vg_device *d, int64_t rows, int64_t columns, const float *from, int64_t ld_from, const int32_t *index, float *to, int64_t ld_to);
-    /* Rotary positions (Su et al. 2021, eq. 34) in place on the first 2 * half entries of each head, pairs (i, i + half); x is (rows, heads * head_size)
-     * with leading dimension ld; row r is at position[r]; cosine and sine are tables (positions, half). sign -1 rotates back (the transpose). */
-    vg_status (*rotate)(vg_device *d, int64_t rows, int64_t heads, int64_t head_size, int64_t half, const int32_t *position, const float *cosine,
-                        const float *sine, float sign, float *x, int64_t ld);
+    vg_status (*scatter_add_rows)(vg_device *d, int64_t rows, int64_t columns, const float *from, int64_t ld_from, const int32_t *index,
+                                  float *to, int64_t ld_to);
+    /* Rotary positions (Su et al. 2021, eq. 34) in place on the first 2 * half entries of each head, pairs (i, i + half); x is (rows, heads
+     * * head_size) with leading dimension ld; row r is at position[r]; cosine and sine are tables (positions, half). sign -1 rotates back
+     * (the transpose). */
+    vg_status (*rotate)(vg_device *d, int64_t rows, int64_t heads, int64_t head_size, int64_t half, const int32_t *position,
+                        const float *cosine, const float *sine, float sign, float *x, int64_t ld);
 
     /* nonlinear: fwd, vjp (cotangent dy -> dx), jvp (tangents dx -> dy, `directions` of them stacked, the primal read once).
      * dx of the vjp is ADDED where `add`. The primal x is what fwd was given. */
     vg_status (*norm)(vg_device *d, const vg_norm *n, const float *x, float *y);
     vg_status (*norm_vjp)(vg_device *d, const vg_norm *n, const float *x, const float *dy, bool add, float *dx);
     vg_status (*norm_jvp)(vg_device *d, const vg_norm *n, const float *x, int64_t directions, const float *dx, float *dy);
-    vg_status (*softmax)(vg_device *d, const vg_softmax *s, float *x);                                /* in place */
-    vg_status (*softmax_vjp)(vg_device *d, const vg_softmax *s, const float *y, float *dy);           /* in place; includes the scale */
-    vg_status (*softmax_jvp)(vg_device *d, const vg_softmax *s, const float *y, int64_t directions, float *dx); /* in place; includes the scale */
+    vg_status (*softmax)(vg_device *d, const vg_softmax *s, float *x);                      /* in place */
+    vg_status (*softmax_vjp)(vg_device *d, const vg_softmax *s, const float *y, float *dy); /* in place; includes the scale */
+    vg_status (*softmax_jvp)(vg_device *d, const vg_softmax *s, const float *y, int64_t directions,
+                             float *dx); /* in place; includes the scale */
     /* gate NULL: not gated. vjp: writes dx and, gated, dgate. jvp: dgate NULL where not gated. All dense, n elements. */
     vg_status (*act)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, float *y);
-    vg_status (*act_vjp)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, const float *dy, float *dx, float *dgate);
+    vg_status (*act_vjp)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, const float *dy, float *dx,
+                         float *dgate);
     vg_status (*act_jvp)(vg_device *d, vg_act_kind kind, int64_t n, const float *x, const float *gate, int64_t directions, const float *dx,
                          const float *dgate, float *dy);
 
-    /* f of each row of logits (rows, n) for token[row] in double, and its gradient in place of the logits. `reference` (rows, n): log q, for
-     * VG_TARGET_KL alone. token[row] < 0: the row's largest logit, whose index is written back. A gradient is wanted where `gradient`. */
-    vg_status (*target)(vg_device *d, vg_target_kind kind, int64_t rows, int64_t n, float *logits, int32_t *token, const float *reference, bool gradient,
-                        double *f);
+    /* f of each row of logits (rows, n) for token[row] in double, and its gradient in place of the logits. `reference` (rows, n): log q,
+     * for VG_TARGET_KL alone. token[row] < 0: the row's largest logit (the first of equals), whose index is written back; not for ENTROPY
+     * and KL, which use no token (it may be NULL). A gradient is wanted where `gradient`. VG_DEFECT: no logits, for CONTRAST fewer than
+     * two. */
+    vg_status (*target)(vg_device *d, vg_target_kind kind, int64_t rows, int64_t n, float *logits, int32_t *token, const float *reference,
+                        bool gradient, double *f);
 
-    /* paths: rows (windows, nodes, rows_each, columns) between baseline and input: out = base + a[node] (x - base) where moved[window * rows_each + row],
-     * x elsewhere; x and base (windows, rows_each, columns). */
-    vg_status (*interpolate)(vg_device *d, int64_t windows, int64_t nodes, int64_t rows_each, int64_t columns, const float *x, const float *base,
-                             const uint8_t *moved, const float *a, float *out);
+    /* paths: rows (windows, nodes, rows_each, columns) between baseline and input: out = base + a[node] (x - base) where moved[window *
+     * rows_each + row], x elsewhere; x and base (windows, rows_each, columns). */
+    vg_status (*interpolate)(vg_device *d, int64_t windows, int64_t nodes, int64_t rows_each, int64_t columns, const float *x,
+                             const float *base, const uint8_t *moved, const float *a, float *out);
     /* sum over nodes, in their order, of weight[node] * g (windows, nodes, n) added to total (windows, n), kept in double. */
     vg_status (*accumulate)(vg_device *d, int64_t windows, int64_t nodes, int64_t n, const float *weight, const float *g, double *total);
 
     /* per segment: rows offset[s] .. offset[s + 1] - 1 of x (and y, for VG_DOT) become out[s]; sums in double, in order. Empty: 0. */
-    vg_status (*reduce)(vg_device *d, vg_reduction kind, int64_t segments, const int32_t *offset, int64_t columns, const float *x, const float *y, float *out);
+    vg_status (*reduce)(vg_device *d, vg_reduction kind, int64_t segments, const int32_t *offset, int64_t columns, const float *x,
+                        const float *y, float *out);
 
-    /* ridge (encoding.md): float64 symmetric eigenproblems, ascending: a (batch, n, n) becomes eigenvectors in ROWS (row i belongs to w[i]). */
+    /* ridge (encoding.md): float64 symmetric eigenproblems, ascending: a (batch, n, n) becomes eigenvectors in ROWS (row i belongs to
+     * w[i]). */
     vg_status (*eigh)(vg_device *d, int64_t batch, int64_t n, double *a, double *w);
     vg_status (*ridge_center)(vg_device *d, const vg_ridge_center *c);
     vg_status (*ridge_spread)(vg_device *d, const vg_ridge_spread *s);
     /* out (n) = sum over i < terms of sign[i] * x[segment[i] * stride ..], added in double in that order */
-    vg_status (*ridge_combine)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign, int64_t stride,
-                               const void *x, void *out);
+    vg_status (*ridge_combine)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                               int64_t stride, const void *x, void *out);
     vg_status (*ridge_score)(vg_device *d, const vg_ridge_score *s);
     vg_status (*ridge_choose)(vg_device *d, const vg_ridge_choose *c);
+    /* ridge_combine into doubles */
+    vg_status (*ridge_combine_wide)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                                    int64_t stride, const void *x, double *out);
+    vg_status (*ridge_quadratic)(vg_device *d, const vg_ridge_quadratic *q);
 } vg_device_ops;
 
 struct vg_device {
@@ -200,9 +224,10 @@ struct vg_device {
     void *state; /* the back end's own */
 };
 
-/* Opens the back end of a spec: "cpu", "cuda", "cuda:N", "auto" (a GPU where there is one, else the CPU with one log line).
- * local_rank chooses among several GPUs. threads: OpenMP threads of the CPU back end, 0 = the cores this process may use.
- * The device is to be given to vg_device_close. Errors: VG_INVALID (unknown spec), VG_NO_DEVICE. */
+/* Opens the back end of a spec: "cpu", "cuda", "cuda:N", "auto" (a GPU where there is one, else the CPU with one log line). CUDA is the
+ * module voxgrad_cuda.so beside the program, in ../lib/voxgrad or where it was installed; the environment's VOXGRAD_CUDA_MODULE names
+ * another. local_rank chooses among several GPUs. threads: OpenMP threads of the CPU back end, 0 = the cores this process may use. The
+ * device is to be given to vg_device_close. Errors: VG_INVALID (unknown spec), VG_NO_DEVICE. */
 vg_status vg_device_open(const char *spec, int local_rank, int threads, vg_device **device);
 void vg_device_close(vg_device *device);
 

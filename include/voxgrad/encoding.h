@@ -72,7 +72,8 @@ typedef struct {
     vg_type type; /* of data and products; eigenproblems, sums over rows and scores are always float64 */
     vg_r2_kind r2;
     bool standardize; /* z-score the features by the training rows of each fold (`standardize: train`), not only centre them */
-    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_tile) */
+    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_estimate), */
+    bool gpu;         /* for a GPU's memory, not for a CPU's cache */
 } vg_ridge_plan;
 
 /* The features of one space, factored for every training set of the plan: shared by all subjects and voxels of a story.
@@ -94,30 +95,136 @@ typedef struct {
     double *r2;          /* (v) r2 over the outer folds, penalty chosen by the inner folds' r2 */
     double *r2_alpha;    /* (outer, v) */
     double *inner_r2;    /* (outer, v) */
+    double *fold_loss;   /* (outer, v) SSE of each outer fold's test rows, and the */
+    double *fold_total;  /* (outer, v) SST that r2 divides by (VG_R2_MEAN: about the test rows' own mean); both 0 where not nested */
     int64_t ld;
 } vg_ridge_result;
 
 /* Fits `count` spaces (designs of one plan and device) to responses (T, v), reading the responses once. order (T) or NULL: row t is
  * responded to by row order[t] (the null's shifts, without a copy). Reads, never keeps, its arguments.
- * Tiles of vg_ridge_tile() voxels are cut from column 0 on: a caller who splits voxels must split at multiples of it.
+ * Tiles of so many voxels as vg_ridge_estimate says are cut from column 0 on: a caller who splits voxels splits at multiples of it.
  * Errors: VG_INVALID (rows do not match, designs of different plans), VG_NO_MEMORY. */
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
                        const vg_ridge_result *results);
 
-/* Voxels a tile; bytes of device memory that a design of `columns` features holds, and that a fit of such designs needs beside them
- * (upper bounds, for `check`); floating-point operations a voxel of a fit, and of the factorisations. */
+/* What spaces of `columns` features cost, for `check`. Of the penalties' products a rank of 12 is assumed (measured: 6 to 12). Bytes are of
+ * host and device together: held by all designs, beside that while the largest is made, and beside that by a fit. Operations: a voxel of a
+ * fit of all spaces, and all factorisations. tile: the voxels a tile of such a fit (the plan's, where it says). */
 typedef struct {
     int64_t tile;
-    double design_bytes, fit_bytes, voxel_flops, design_flops;
+    double design_bytes, build_bytes, fit_bytes, voxel_flops, design_flops;
 } vg_ridge_cost;
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost);
 
 /* Eigendecompositions of training sets made by this process so far. */
 int64_t vg_ridge_factorizations(void);
 
+/* Weights of a fit on all rows with given penalties, alpha (v): weights (p, v), ld = v, of features centred (and with plan->standardize
+ * z-scored) over all rows. Dead voxels are NaN. One factorisation a call: pass many voxels at once. Errors: as vg_ridge_design_create. */
+vg_status vg_ridge_weights(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples responses, const double *alpha,
+                           double *weights);
+
+/* ---- banded ridge: one penalty a band of features (encoding.md, "Banded ridge") ------------------------------------------- */
+
+/* Draws of band weights, weights (draws, bands), each a row of positive numbers of sum 1: equal ones, then Dirichlet of concentration 1 and
+ * 0.1 in turn; the same numbers for the same seed, however many draws. Band b's penalty is alpha / weight[b]. */
+void vg_band_weights(int64_t bands, int64_t draws, uint64_t seed, double *weights);
+
+/* Bands (T, p_b) factored for every draw: penalties are searched over the draws x the plan's grid. Holds `draws` designs of sum p_b columns
+ * on the device (vg_ridge_estimate for each); to be given to vg_banded_free. Errors: as vg_ridge_design_create. */
+typedef struct vg_banded vg_banded;
+vg_status vg_banded_create(vg_device *device, const vg_ridge_plan *plan, const vg_samples *bands, int64_t band_count, const double *weights,
+                           int64_t draws, vg_banded **banded);
+void vg_banded_free(vg_banded *banded);
+
+/* Per voxel and outer fold, draw and penalty with the best inner r2, earlier draw where equal; r2 (v) pooled over outer test rows. The
+ * unique variance of a band is r2 of all bands less r2 of a vg_banded without it. Any pointer may be NULL; rows of tables are ld apart. */
+typedef struct {
+    double *r2;       /* (v) */
+    double *alpha;    /* (outer, v) */
+    double *inner_r2; /* (outer, v) */
+    int32_t *draw;    /* (outer, v); -1 for a dead voxel */
+    int64_t ld;
+} vg_banded_result;
+vg_status vg_banded_fit(const vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result);
+
 /* ---- scores ------------------------------------------------------------------------------------------------------- */
 
-/* r (columns): Pearson's r of each column of a with that column of b; NaN where one is constant or not finite. */
+/* r (columns): Pearson's r of each column of a with that column of b; NaN where one is constant or not finite.
+ * Errors: VG_INVALID (shapes differ). */
 vg_status vg_correlations(vg_samples a, vg_samples b, double *r);
+
+/* The best of `spaces` per voxel and outer fold by what the inner folds say, smaller number where equal: inner and fold (spaces, outer,
+ * voxels) are fits' inner_score and fold_score. best (outer, voxels) or NULL: which, -1 for a dead voxel; score (voxels): mean over outer
+ * folds of fold_score of the best. The choice never sees a test row. */
+void vg_best_space(const double *inner, const double *fold, int64_t spaces, int64_t outer, int64_t voxels, int32_t *best, double *score);
+
+/* Of numbers, those that are not NaN: how many, mean, standard error of the mean (n - 1; NaN for fewer than 2). */
+typedef struct {
+    int64_t n;
+    double mean, sem;
+} vg_summary;
+vg_summary vg_summarize(const double *x, int64_t n);
+
+/* Of the differences a[i] - b[i], pair by pair: paired comparison of two conditions over subjects. */
+vg_summary vg_summarize_pairs(const double *a, const double *b, int64_t n);
+
+/* mean (regions), count (regions): of the scores of the voxels v with region[v] = that number (-1: none); NaN scores are not counted; the
+ * mean of none is NaN. */
+void vg_region_means(const double *score, const int32_t *region, int64_t voxels, int64_t regions, double *mean, int64_t *count);
+
+/* x (subjects, conditions): mean of each condition and its within-subject standard error: each subject's own mean over conditions taken
+ * off, times sqrt(c / (c - 1)) (Morey 2008, Tutor Quant Methods Psychol 4:61-64). A subject with a NaN is left out. summary (conditions).
+ */
+void vg_within_subjects(const double *x, int64_t subjects, int64_t conditions, vg_summary *summary);
+
+/* Percentile bootstrap over subjects of the mean of x (n), NaN left out: interval[0], interval[1] hold `level` (0.95) of `draws` resampled
+ * means. An interval over listeners; it says nothing about chance. Errors: VG_NO_MEMORY. */
+vg_status vg_bootstrap_mean(const double *x, int64_t n, int64_t draws, uint64_t seed, double level, double interval[2]);
+
+/* ---- the null of the stimulus: shifted responses (encoding.md, "What the study answers") ------------------------------ */
+
+/* Distinct shifts s, min_shift <= s <= T - min_shift of the shortest run, drawn without replacement: `wanted` of them, or as many as there
+ * are. The same for all voxels, spaces and subjects of a story. shifts (wanted). Smallest p: 1 / (count + 1). Errors: VG_INVALID (the
+ * shortest run leaves none). */
+vg_status vg_null_shifts(const int64_t *run_rows, int64_t runs, int64_t min_shift, int64_t wanted, uint64_t seed, int64_t *shifts,
+                         int64_t *count);
+
+/* The order (T) of vg_ridge_fit that shifts responses circularly by `shift` within each run: row t is given that of t - shift. */
+void vg_null_order(const int64_t *run_rows, int64_t runs, int64_t shift, int32_t *order);
+
+/* After each draw of the null: exceeded (n) += 1 where null >= observed (to 1e-12). Then p = (exceeded + 1) / (draws + 1); NaN where
+ * observed is. */
+void vg_null_count(const double *observed, const double *null, int64_t n, int32_t *exceeded);
+void vg_null_p(const double *observed, const int32_t *exceeded, int64_t draws, int64_t n, double *p);
+
+/* The largest number that is not NaN (for the max-statistic over voxels and spaces), -inf where there is none; and p of observed (n)
+ * against the draws' largest (draws). */
+double vg_null_largest(const double *null, int64_t n);
+void vg_null_p_largest(const double *observed, int64_t n, const double *largest, int64_t draws, double *p);
+
+/* q (n): Benjamini & Hochberg 1995 (J R Stat Soc B 57:289-300), step-up, as adjusted p; NaN stays and is not counted. Errors: VG_NO_MEMORY.
+ */
+vg_status vg_fdr(const double *p, int64_t n, double *q);
+
+/* ---- ceilings ----------------------------------------------------------------------------------------------------------- */
+
+/* Inter-subject correlation of `subjects` responses (T, v) to one story, filtered and cut alike. pairs (subjects (subjects - 1) / 2, v): r
+ * of subjects (0, 1), (0, 2), ..., (1, 2), ...; leave_one_out (subjects, v): r of each with the mean of the others' z-scores (it grows with
+ * the number of subjects). NaN where a subject's voxel is dead (left out of the others' mean). Either may be NULL. Errors: VG_INVALID
+ * (shapes). */
+vg_status vg_isc(const vg_samples *responses, int64_t subjects, double *pairs, double *leave_one_out);
+
+/* ceiling (v) = sqrt of the mean pairwise r, a negative mean giving minus the root of its size; low, high (v): percentile bootstrap over
+ * subjects (pairs of a subject with its own copy left out), `level` of `draws`. Fractions of the ceiling are worth showing where low > 0.
+ */
+vg_status vg_ceiling(const double *pairs, int64_t subjects, int64_t voxels, int64_t draws, uint64_t seed, double level, double *ceiling,
+                     double *low, double *high);
+
+/* Of `repeats` responses (T, v) of one subject to one story: explainable (v), the part of a single repeat's variance that repeats (signal
+ * power over total power; Sahani & Linden 2003, NIPS 15, eq. 3), and best (v), the largest r that a model can have with the mean of the
+ * repeats, by which a score with that mean is divided to give CC_norm (Schoppe et al. 2016, Front Comput Neurosci 10:10, eq. 4, 8). NaN
+ * where nothing repeats. */
+vg_status vg_explainable(const vg_samples *responses, int64_t repeats, double *explainable, double *best);
 
 #endif

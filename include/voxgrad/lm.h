@@ -143,8 +143,8 @@ vg_mark vg_engine_mark(const vg_engine *engine);
 void vg_engine_release(vg_engine *engine, vg_mark mark);
 void vg_engine_reset(vg_engine *engine);
 
-/* The embeddings of `count` tokens (host, all in the vocabulary) to x (count, width), device, before positions: for rows whose embeddings are
- * wanted themselves. Takes 4 bytes a token, up to 256, of the arena. */
+/* The embeddings of `count` tokens (host, all in the vocabulary) to x (count, width), device, before positions: for rows whose embeddings
+ * are wanted themselves. Takes 4 bytes a token, up to 256, of the arena. */
 vg_status vg_engine_embed(vg_engine *engine, int64_t count, const int32_t *tokens, float *x);
 
 /* What one batch is going to ask, to know its memory beforehand: prefix, then forward, then (where vjp) vjp, then (where directions > 0)

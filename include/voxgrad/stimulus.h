@@ -27,7 +27,7 @@ typedef struct {
  *   TextGrid   Praat's long and short text files; `tier`: the interval tier's name, NULL: the only interval tier
  *   table      .tsv (BIDS events and others) and .csv with a header line; `tier`: the column with the words, NULL: the first there is of
  *              word, words, text, token, trial_type, value. Times: onset (start, xmin, ...) and offset (end, xmax, ...) or duration, in s
- *   Gentle     .json of the forced aligner
+ *   Gentle     .json of the forced aligner (`tier` is not used)
  * `offset` (s) is added to all times. A word whose times are missing (`n/a`, empty, not found in the audio) is kept, since the language
  * model must read what was heard: untimed words between two timed ones share the time from the offset of the one to the onset of the other
  * evenly. `story` is the caller's, to be given to vg_story_free (also after a failure it may be).

@@ -85,7 +85,7 @@ typedef struct {
  * twice in the layout; an unfinished part is there and not `overwrite`), VG_DEFECT (ranks differ in plan or layout). */
 vg_status vg_store_create(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store);
 
-/* Is there an unfinished NAME.h5.part with its journal? */
+/* Is there an unfinished NAME.h5.part with its journal? As this process sees the disk. */
 bool vg_store_unfinished(const char *path);
 
 /* Goes on with NAME.h5.part: compares the plan, reads back and checks every committed block. Collective. A block whose slot is torn or
@@ -98,8 +98,9 @@ bool vg_store_whole(const vg_store *store, int64_t block);
 int64_t vg_store_whole_count(const vg_store *store);
 
 /* Writes elements offset .. offset + count - 1 (a number each per dimension; NULL, NULL: all of it) of a dataset, for the block this
- * rank works at. `data` is dense, row-major, in the dataset's own type (a table: records without gaps). Ranks write disjoint parts.
- * Errors: VG_NO_SPACE, VG_INVALID (the disk failed), VG_DEFECT (outside the dataset; more regions than the plan says). */
+ * rank works at. `data` is dense, row-major, in the dataset's own type (a table: records without gaps). Blocks write disjoint parts; what
+ * no block writes is zero. Errors: VG_NO_SPACE, VG_INVALID (the disk failed), VG_DEFECT (outside the dataset; more regions than the plan
+ * says). */
 vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, const void *data);
 
 /* What was written since the last commit is the whole of `block`. It counts after a kill once it is on the disk: commits are grouped,
@@ -140,6 +141,8 @@ typedef struct {
     int64_t shape[VG_STORE_DIMENSIONS];
 } vg_store_about;
 
+/* Opens read-only, in this process alone. Our own files go through vg_store_verify first: HDF5 does not survive every damage.
+ * Errors: VG_INVALID (not there; not HDF5). */
 vg_status vg_store_open(const char *path, vg_store_file **file);
 void vg_store_close(vg_store_file *file);
 const char *vg_store_path(const vg_store_file *file); /* as it was opened */
@@ -174,7 +177,7 @@ typedef struct {
     const char *method;
     int64_t words, columns;
     const char *const *column_names; /* (columns); NULL: none are stored */
-    int sees_word;                   /* 0 or 1; read from a user's file that does not say: -1 */
+    int sees_word;                   /* 0 or 1; -1: not known (features made elsewhere that do not say) */
     bool path;                       /* a path method: NAME.nodes (int32, words) and NAME.residual (float32, words), shared by its layers */
 } vg_store_space;
 

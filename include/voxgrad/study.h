@@ -7,6 +7,7 @@
 #include "voxgrad/base.h"
 #include "voxgrad/brain.h"
 #include "voxgrad/comm.h"
+#include "voxgrad/store.h"
 
 typedef struct {
     char *name, *path, *init, *dtype;
@@ -21,7 +22,7 @@ typedef struct {
     bool all_layers, final_layer;
     int64_t *layers;
     int64_t layer_count;
-    char *file; /* features made elsewhere: .npy (words, columns); then no method is run */
+    char *file; /* features made elsewhere: .npy (words, columns); "": none */
 } vg_study_feature;
 
 typedef struct {
@@ -116,13 +117,21 @@ vg_status vg_parse_memory(const char *text, int64_t *bytes);
 /* The keys with type, default and meaning, a line each (for --help and the README). */
 void vg_study_print_keys(FILE *out);
 
+/* Makes the output folder where it is missing, and takes it for this run (vg_store_lock_take): what is below is called in between.
+ * Collective. */
+vg_status vg_study_hold(vg_comm *comm, const vg_study *study, vg_store_lock **lock);
+void vg_study_release(vg_store_lock *lock);
+
 /* features.h5 from stories and models; results.h5 from features.h5 and responses. Collective. `run` = features, then fit; prints the
  * table of scores on standard output. Errors are the same on every rank; nothing half-written stays under a final name. */
 vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
 vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
 
-/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Not collective; never starts MPI. */
+/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
 vg_status vg_study_check(const vg_study *study, FILE *out);
+
+/* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
+vg_status vg_study_info(FILE *out);
 
 /* Writes responses with a known truth, by the study's `simulate` section; needs its features.h5. Collective. */
 vg_status vg_study_simulate(vg_comm *comm, const vg_study *study);

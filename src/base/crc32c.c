@@ -25,8 +25,8 @@ static uint32_t by_table(uint32_t crc, const uint8_t *bytes, size_t size)
     pthread_once(&table_made, make_table);
     for (; size >= 8; bytes += 8, size -= 8) {
         uint32_t low = crc ^ ((uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24);
-        crc = table[7][low & 0xFF] ^ table[6][low >> 8 & 0xFF] ^ table[5][low >> 16 & 0xFF] ^ table[4][low >> 24] ^
-              table[3][bytes[4]] ^ table[2][bytes[5]] ^ table[1][bytes[6]] ^ table[0][bytes[7]];
+        crc = table[7][low & 0xFF] ^ table[6][low >> 8 & 0xFF] ^ table[5][low >> 16 & 0xFF] ^ table[4][low >> 24] ^ table[3][bytes[4]] ^
+              table[2][bytes[5]] ^ table[1][bytes[6]] ^ table[0][bytes[7]];
     }
     for (; size > 0; bytes++, size--)
         crc = crc >> 8 ^ table[0][(crc ^ *bytes) & 0xFF];

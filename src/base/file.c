@@ -48,14 +48,18 @@ size_t vg_utf8_valid(const char *text, size_t size)
     size_t at = 0;
     while (at < size) {
         uint8_t first = bytes[at];
-        size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : first >= 0xF0 && first < 0xF5 ? 4 : 0;
+        size_t length = first < 0x80                    ? 1
+                        : first >= 0xC2 && first < 0xE0 ? 2
+                        : (first & 0xF0) == 0xE0        ? 3
+                        : first >= 0xF0 && first < 0xF5 ? 4
+                                                        : 0;
         if (length == 0 || length > size - at)
             return at;
         for (size_t i = 1; i < length; i++)
             if ((bytes[at + i] & 0xC0) != 0x80)
                 return at;
-        if ((first == 0xE0 && bytes[at + 1] < 0xA0) || (first == 0xED && bytes[at + 1] > 0x9F) ||
-            (first == 0xF0 && bytes[at + 1] < 0x90) || (first == 0xF4 && bytes[at + 1] > 0x8F))
+        if ((first == 0xE0 && bytes[at + 1] < 0xA0) || (first == 0xED && bytes[at + 1] > 0x9F) || (first == 0xF0 && bytes[at + 1] < 0x90) ||
+            (first == 0xF4 && bytes[at + 1] > 0x8F))
             return at; /* overlong, a surrogate, or beyond U+10FFFF */
         at += length;
     }

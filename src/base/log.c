@@ -106,8 +106,8 @@ static void show(bool last)
         for (int i = 0; i < 24; i++)
             drawing[i] = i < filled ? '#' : '.';
         drawing[24] = '\0';
-        used = snprintf(text, sizeof text, "\r\033[K%s [%s] %lld/%lld %s, %.4g/s, %s%s%s", bar.title, drawing,
-                        (long long)bar.done, (long long)bar.total, bar.unit, rate, left, last ? "" : " left", last ? "\n" : "");
+        used = snprintf(text, sizeof text, "\r\033[K%s [%s] %lld/%lld %s, %.4g/s, %s%s%s", bar.title, drawing, (long long)bar.done,
+                        (long long)bar.total, bar.unit, rate, left, last ? "" : " left", last ? "\n" : "");
         bar.drawn = !last;
     } else {
         used = snprintf(text, sizeof text, "voxgrad: %s: %lld of %lld %s, %.4g/s, %s%s\n", bar.title, (long long)bar.done,

@@ -9,8 +9,7 @@ static void philox(uint32_t counter[4], uint32_t key0, uint32_t key1)
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)0xD2511F53u * counter[0];
         uint64_t b = (uint64_t)0xCD9E8D57u * counter[2];
-        uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key0, (uint32_t)b, (uint32_t)(a >> 32) ^ counter[3] ^ key1,
-                            (uint32_t)a};
+        uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key0, (uint32_t)b, (uint32_t)(a >> 32) ^ counter[3] ^ key1, (uint32_t)a};
         for (int i = 0; i < 4; i++)
             counter[i] = next[i];
         key0 += 0x9E3779B9u;

@@ -76,7 +76,12 @@ static vg_status check_dataset(vg_response_file *file, const hdf5_source *source
 
 static vg_status open_dataset(vg_response_file *file, hdf5_source *source, const char *name)
 {
-    source->file = H5Fopen(source->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS); /* no locks of HDF5's own, as everywhere in voxgrad: a file is opened in one way only */
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(access, false, true);
+#endif
+    source->file = H5Fopen(source->path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
     if (source->file < 0)
         return vg_fail(VG_INVALID, "%s: cannot be read as HDF5 (not there, cut off, or open for writing elsewhere)", source->path);
     if (name != NULL)

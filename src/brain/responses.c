@@ -6,8 +6,8 @@
 
 #include "responses.h"
 
-static const vg_response_format *const formats[] = {&vg_text_responses, &vg_npy_responses, &vg_hdf5_responses};
-enum { FORMATS = sizeof formats / sizeof *formats };
+static const vg_response_format *const formats[] = {&vg_text_responses,  &vg_npy_responses,   &vg_hdf5_responses,
+                                                    &vg_gifti_responses, &vg_nifti_responses, NULL};
 
 typedef struct {
     const vg_response_format *format;
@@ -38,10 +38,10 @@ static vg_status find_format(const char *path, const vg_response_format **format
 {
     char known[512];
     size_t used = 0;
-    for (int f = 0; f < FORMATS; f++)
-        for (const char *const *e = formats[f]->extensions; *e != NULL; e++) {
+    for (const vg_response_format *const *f = formats; *f != NULL; f++)
+        for (const char *const *e = (*f)->extensions; *e != NULL; e++) {
             if (has_extension(path, *e)) {
-                *format = formats[f];
+                *format = *f;
                 return VG_OK;
             }
             used += (size_t)snprintf(known + used, sizeof known - used, " %s", *e);
@@ -92,7 +92,12 @@ static const run_part *part_of(const vg_responses *responses, int64_t column, in
     return part;
 }
 
-static int64_t column_of(const vg_responses *responses, int64_t v)
+int64_t vg_responses_columns(const vg_responses *responses)
+{
+    return responses->columns;
+}
+
+int64_t vg_responses_column(const vg_responses *responses, int64_t v)
 {
     return responses->chosen != NULL ? responses->chosen[v] : v;
 }
@@ -183,7 +188,7 @@ static vg_status gather_names(vg_responses *responses)
     VG_TRY(VG_NEW(&responses->names, responses->voxels, "names of columns"));
     for (int64_t v = 0; v < responses->voxels; v++) {
         int64_t within;
-        const run_part *part = part_of(responses, column_of(responses, v), &within);
+        const run_part *part = part_of(responses, vg_responses_column(responses, v), &within);
         responses->names[v] = part->file.names[within];
     }
     return VG_OK;
@@ -237,11 +242,33 @@ const char *const *vg_responses_names(const vg_responses *responses)
 vg_voxel vg_responses_voxel(const vg_responses *responses, int64_t v)
 {
     int64_t within;
-    const run_part *part = part_of(responses, column_of(responses, v), &within);
+    const run_part *part = part_of(responses, vg_responses_column(responses, v), &within);
+    const int64_t *dimensions = part->file.space.dimensions;
     vg_voxel voxel = {.vertex = -1, .i = -1, .j = -1, .k = -1};
-    if (part->format->voxel != NULL)
-        part->format->voxel(&part->file, within, &voxel);
+    if (part->file.surface) {
+        voxel.hemisphere = part->file.hemisphere;
+        voxel.vertex = (int32_t)within;
+    } else if (dimensions[0] > 0) {
+        voxel.i = (int32_t)(within % dimensions[0]);
+        voxel.j = (int32_t)(within / dimensions[0] % dimensions[1]);
+        voxel.k = (int32_t)(within / dimensions[0] / dimensions[1]);
+    }
     return voxel;
+}
+
+vg_space vg_responses_space(const vg_responses *responses)
+{
+    vg_space space = {0};
+    for (int64_t i = 0; i < responses->part_count; i++) {
+        const vg_response_file *file = &responses->parts[i].file;
+        if (file->surface && file->hemisphere != '\0')
+            space.vertices[file->hemisphere == 'R'] = file->columns;
+        if (file->space.dimensions[0] > 0) {
+            memcpy(space.dimensions, file->space.dimensions, sizeof space.dimensions);
+            memcpy(space.affine, file->space.affine, sizeof space.affine);
+        }
+    }
+    return space;
 }
 
 /* ---- what can be fitted --------------------------------------------------------------------------------------------------- */

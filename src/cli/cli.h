@@ -2,11 +2,13 @@
 #ifndef VOXGRAD_CLI_CLI_H
 #define VOXGRAD_CLI_CLI_H
 
-#include "voxgrad/voxgrad.h"
+#include "voxgrad/report.h"
+#include "voxgrad/study.h"
 
 typedef vg_status vg_command_main(int argc, char **argv);
 
-vg_command_main vg_command_run, vg_command_features, vg_command_fit, vg_command_check, vg_command_simulate, vg_command_table, vg_command_info;
+vg_command_main vg_command_run, vg_command_features, vg_command_fit, vg_command_check, vg_command_simulate, vg_command_table,
+    vg_command_info;
 
 /* Parses options (the command's own and the common ones: --help, --quiet, --verbose). *proceed is false after --help, which prints usage,
  * options and examples. `wanted` operands are needed. */
@@ -21,11 +23,12 @@ vg_status vg_command_parse(const vg_command_help *help, const vg_option *options
 typedef struct {
     const char *output, *device, *threads, *memory;
 } vg_study_overrides;
-#define VG_STUDY_OPTIONS(o)                                                                                                                          \
-    {"output", 'o', "DIR", "folder for the results (instead of the study's output:)", &(o).output, NULL},                                            \
-        {"device", 'd', "SPEC", "cpu, cuda, cuda:N or auto", &(o).device, NULL},                                                                     \
-        {"threads", 't', "N", "threads a rank; never changes a result", &(o).threads, NULL}, {                                                       \
-        "memory", 'm', "SIZE", "memory a rank may take: 4G, 800M", &(o).memory, NULL                                                                 \
+#define VG_STUDY_OPTIONS(o)                                                                               \
+    {"output", 'o', "DIR", "folder for the results (instead of the study's output:)", &(o).output, NULL}, \
+        {"device", 'd', "SPEC", "cpu, cuda, cuda:N or auto", &(o).device, NULL},                          \
+        {"threads", 't', "N", "threads a rank; never changes a result", &(o).threads, NULL},              \
+    {                                                                                                     \
+        "memory", 'm', "SIZE", "memory a rank may take: 4G, 800M", &(o).memory, NULL                      \
     }
 vg_status vg_command_study(const char *path, const vg_study_overrides *overrides, vg_study **study);
 

@@ -21,7 +21,9 @@ vg_status vg_command_parse(const vg_command_help *help, const vg_option *options
     if (wants_help) {
         printf("usage: voxgrad %s\n\n%s\n\noptions:\n", help->usage, help->summary);
         vg_options_print(table, stdout);
-        printf("\nexamples:\n%s\nexit codes: 0 done, 2 bad usage or input, 3 resources (memory, disk, device), 4 interrupted, 5 a defect in voxgrad\n", help->examples);
+        printf("\nexamples:\n%s\nexit codes: 0 done, 2 bad usage or input, 3 resources (memory, disk, device), 4 interrupted, 5 a defect "
+               "in voxgrad\n",
+               help->examples);
         if (help->keys) {
             printf("\n");
             vg_study_print_keys(stdout);

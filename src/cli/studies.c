@@ -18,7 +18,7 @@ static vg_status print_table(const vg_study *study)
     return status;
 }
 
-static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+static vg_status make(vg_comm *comm, const vg_study *study, const work *what)
 {
     if (what->make_features)
         VG_TRY(vg_study_make_features(comm, study));
@@ -28,6 +28,15 @@ static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
         return VG_OK;
     VG_TRY(vg_study_fit(comm, study, what->features));
     return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? print_table(study) : VG_OK);
+}
+
+static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+{
+    vg_store_lock *lock;
+    VG_TRY(vg_study_hold(comm, study, &lock));
+    vg_status status = make(comm, study, what);
+    vg_study_release(lock);
+    return status;
 }
 
 /* MPI is started after the study was read: a study with a fault costs no start. Every rank reads it and finds the same fault. */
@@ -50,8 +59,10 @@ static vg_status collective(const char *path, const vg_study_overrides *override
 vg_status vg_command_run(int argc, char **argv)
 {
     static const vg_command_help help = {
-        "run [OPTIONS] STUDY.yaml", "Explains the models over the stories (features.h5), fits the responses (results.h5), prints space x region.",
-        "  voxgrad run study.yaml\n  mpirun -n 4 voxgrad run study.yaml\n  srun --mpi=pmix voxgrad run --device cuda study.yaml\n", 1, true};
+        "run [OPTIONS] STUDY.yaml",
+        "Explains the models over the stories (features.h5), fits the responses (results.h5), prints space x region.",
+        "  voxgrad run study.yaml\n  mpirun -n 4 voxgrad run study.yaml\n  srun --mpi=pmix voxgrad run --device cuda study.yaml\n", 1,
+        true};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;
@@ -61,7 +72,8 @@ vg_status vg_command_run(int argc, char **argv)
 
 vg_status vg_command_features(int argc, char **argv)
 {
-    static const vg_command_help help = {"features [OPTIONS] STUDY.yaml", "Explains the models over the stories and writes OUTPUT/features.h5.",
+    static const vg_command_help help = {"features [OPTIONS] STUDY.yaml",
+                                         "Explains the models over the stories and writes OUTPUT/features.h5.",
                                          "  mpirun -n 4 voxgrad features study.yaml\n", 1, true};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
@@ -72,11 +84,14 @@ vg_status vg_command_features(int argc, char **argv)
 
 vg_status vg_command_fit(int argc, char **argv)
 {
-    static const vg_command_help help = {"fit [OPTIONS] STUDY.yaml", "Fits the responses from OUTPUT/features.h5, or another file of that layout, and writes OUTPUT/results.h5.",
-                                         "  mpirun -n 4 voxgrad fit study.yaml\n  voxgrad fit --features mine.h5 study.yaml\n", 1, true};
+    static const vg_command_help help = {
+        "fit [OPTIONS] STUDY.yaml",
+        "Fits the responses from OUTPUT/features.h5, or another file of that layout, and writes OUTPUT/results.h5.",
+        "  mpirun -n 4 voxgrad fit study.yaml\n  voxgrad fit --features mine.h5 study.yaml\n", 1, true};
     vg_study_overrides overrides = {0};
     work what = {.fit = true};
-    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {"features", 'f', "FILE.h5", "features made before, or elsewhere", &what.features, NULL}, {0}};
+    const vg_option options[] = {
+        VG_STUDY_OPTIONS(overrides), {"features", 'f', "FILE.h5", "features made before, or elsewhere", &what.features, NULL}, {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     return proceed ? collective(argv[0], &overrides, &what) : VG_OK;
@@ -84,10 +99,11 @@ vg_status vg_command_fit(int argc, char **argv)
 
 vg_status vg_command_simulate(int argc, char **argv)
 {
-    static const vg_command_help help = {"simulate [OPTIONS] STUDY.yaml",
-                                         "Makes the features, then writes SIMULATED responses with the truth that the study's simulate: section plants,\n"
-                                         "to the files that its subjects name (.h5).",
-                                         "  voxgrad simulate jobs/demo/study.yaml\n", 1, true};
+    static const vg_command_help help = {
+        "simulate [OPTIONS] STUDY.yaml",
+        "Makes the features, then writes SIMULATED responses with the truth that the study's simulate: section plants,\n"
+        "to the files that its subjects name (.h5).",
+        "  voxgrad simulate jobs/demo/study.yaml\n", 1, true};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;
@@ -97,8 +113,10 @@ vg_status vg_command_simulate(int argc, char **argv)
 
 vg_status vg_command_check(int argc, char **argv)
 {
-    static const vg_command_help help = {"check [OPTIONS] STUDY.yaml", "Validates a study and prints passes, FLOPs, memory a rank and files, without computing. Never starts MPI.",
-                                         "  voxgrad check study.yaml\n", 1, true};
+    static const vg_command_help help = {
+        "check [OPTIONS] STUDY.yaml",
+        "Validates a study and prints passes, FLOPs, memory a rank and files, without computing. Never starts MPI.",
+        "  voxgrad check study.yaml\n", 1, true};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;

@@ -53,7 +53,7 @@ static vg_status collect(vg_comm *comm, const void *mine, const size_t *sizes, i
     for (int r = 0; r < comm->ranks; all += sizes[r++]) {
         if (r != root)
             VG_TRY(receive_bytes(comm, all, sizes[r], r));
-        else if (sizes[r] > 0)
+        else if (sizes[r] > 0 && all != NULL)
             memcpy(all, mine, sizes[r]);
     }
     return VG_OK;
@@ -69,11 +69,12 @@ static vg_status gather(vg_comm *comm, const void *mine, size_t bytes, int root,
         _Static_assert(sizeof(size_t) == sizeof size, "sizes travel as 64 bits");
         VG_MPI(MPI_Allgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world), "gathering sizes");
     }
-    vg_status status = vg_comm_agree(comm, make_room(comm, sizes, everywhere || comm->rank == root, all, &total));
-    if (status == VG_OK)
-        status = collect(comm, mine, sizes, root, *all);
-    if (status == VG_OK && everywhere)
+    vg_status status;
+    VG_AGREE_GO(comm, make_room(comm, sizes, everywhere || comm->rank == root, all, &total));
+    VG_GO(collect(comm, mine, sizes, root, *all));
+    if (everywhere)
         status = vg_comm_broadcast(comm, *all, total, root);
+done:
     if (status != VG_OK) {
         free(*all);
         *all = NULL;
@@ -146,7 +147,7 @@ vg_status vg_comm_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int6
         status = VG_NEW(&place, total, "parts of a sum");
     if (status == VG_OK)
         status = VG_NEW(&mine, count * slice, "numbers of a sum");
-    VG_GO(vg_comm_agree(comm, status));
+    VG_AGREE_GO(comm, status);
     VG_GO(vg_comm_allgather(comm, indices, (size_t)count * sizeof *indices, &all, sizes));
     size_t found = 0;
     for (int r = 0; r < comm->ranks; r++)

@@ -35,7 +35,7 @@ static inline act_point relu(float x)
 
 VG_CLONES static void evaluate(vg_act_kind kind, int64_t n, const float *x, float *value)
 {
-    switch (kind) {
+    switch (kind) { /* NOLINTNEXTLINE(bugprone-branch-clone): they differ */
     case VG_GELU:
 #pragma omp simd
         for (int64_t i = 0; i < n; i++)
@@ -61,7 +61,7 @@ VG_CLONES static void evaluate(vg_act_kind kind, int64_t n, const float *x, floa
 
 VG_CLONES static void evaluate_both(vg_act_kind kind, int64_t n, const float *x, float *value, float *slope)
 {
-    switch (kind) {
+    switch (kind) { /* NOLINTNEXTLINE(bugprone-branch-clone): they differ */
     case VG_GELU:
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {

@@ -12,7 +12,8 @@
 static inline float exp_of_sum(float x, float low)
 {
     const float rounder = 12582912.0f;
-    float clipped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    float clipped = -87.0f > x ? -87.0f : x;
+    clipped = 88.0f < clipped ? 88.0f : clipped;
     float shifted = clipped * 1.44269504f + rounder;
     float n = shifted - rounder;
     float r = (clipped - n * 0.693359375f) + (n * 2.12194440e-4f + low);
@@ -51,7 +52,8 @@ static inline float exp_of_square(float x)
 static inline double exp_double(double x)
 {
     const double rounder = 6755399441055744.0;
-    double clipped = x < -708.0 ? -708.0 : x > 709.0 ? 709.0 : x;
+    double clipped = -708.0 > x ? -708.0 : x;
+    clipped = 709.0 < clipped ? 709.0 : clipped;
     double shifted = clipped * 1.4426950408889634 + rounder;
     double n = shifted - rounder;
     double r = (clipped - n * 0.693145751953125) - n * 1.42860682030941723212e-6;

@@ -49,7 +49,7 @@ VG_CLONES static void norm_vjp_row(vg_norm_kind kind, int64_t n, moments m, cons
         dot += g * (double)((x[j] - m.mean) * m.r);
     }
     float mean = kind == VG_LAYER_NORM ? (float)(sum / (double)n) : 0.0f, slope = (float)(dot / (double)n);
-    if (add) {
+    if (add) { /* NOLINT(bugprone-branch-clone): they differ */
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
             dx[j] += m.r * (weight[j] * dy[j] - mean - (x[j] - m.mean) * m.r * slope);

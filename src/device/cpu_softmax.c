@@ -6,103 +6,142 @@
 #include "cpu.h"
 #include "cpu_math.h"
 
+/* What the queries of one block (a batch row and a head) may see. */
 typedef struct {
-    int64_t from, to;      /* keys that query and padding allow */
+    int64_t from;          /* the first key after the padding */
     const uint8_t *hidden; /* (keys), or NULL */
-} visible;
+} view;
 
-static visible visible_keys(const vg_softmax *s, int64_t row)
+static view view_of_block(const vg_softmax *s, int64_t block)
 {
-    int64_t query = row % s->queries, block = row / s->queries / s->repeats;
-    int64_t member = block % s->members, group = block / s->members / s->kv_heads, b = group * s->members + member;
-    visible v = {.from = vg_max(0, s->start[b]), .to = s->keys - s->queries + query + 1};
-    v.from = vg_min(v.from, s->keys);
-    v.to = vg_max(v.to, v.from);
-    v.hidden = s->hidden != NULL ? s->hidden + b * s->keys : NULL;
-    return v;
+    int64_t member = block / s->repeats % s->members, group = block / s->repeats / s->members / s->kv_heads,
+            b = group * s->members + member;
+    return (view){vg_min(vg_max(0, s->start[b]), s->keys), s->hidden != NULL ? s->hidden + b * s->keys : NULL};
 }
 
-static void clear_invisible(visible v, int64_t keys, float *x)
+/* One past the last key that a query sees. */
+static int64_t end_of_view(const vg_softmax *s, view v, int64_t query)
 {
-    memset(x, 0, (size_t)v.from * sizeof *x);
-    memset(x + v.to, 0, (size_t)(keys - v.to) * sizeof *x);
+    return vg_max(v.from, s->keys - s->queries + query + 1);
 }
 
-VG_CLONES static float scaled_maximum(int64_t n, float scale, const uint8_t *hidden, float *x)
+static void clear(float *x, int64_t from, int64_t to)
 {
-    float largest = -INFINITY;
-    if (hidden == NULL) {
-#pragma omp simd reduction(max : largest)
-        for (int64_t j = 0; j < n; j++) {
-            x[j] *= scale;
-            largest = x[j] > largest ? x[j] : largest;
-        }
-    } else {
-#pragma omp simd reduction(max : largest)
-        for (int64_t j = 0; j < n; j++) {
-            x[j] = hidden[j] != 0 ? -INFINITY : x[j] * scale;
-            largest = x[j] > largest ? x[j] : largest;
-        }
-    }
-    return largest;
+    for (int64_t j = from; j < to; j++)
+        x[j] = 0.0f;
 }
 
-VG_CLONES static void softmax_row(int64_t n, float scale, const uint8_t *hidden, float *x)
+VG_CLONES static void hide(int64_t n, const uint8_t *hidden, float value, float *x)
 {
-    float largest = scaled_maximum(n, scale, hidden, x);
-    if (largest == -INFINITY) {
-        memset(x, 0, (size_t)n * sizeof *x);
-        return;
-    }
-    double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
-        x[j] = exp_single(x[j] - largest);
-        sum += (double)x[j];
-    }
-    float inverse = (float)(1.0 / sum);
 #pragma omp simd
     for (int64_t j = 0; j < n; j++)
-        x[j] *= inverse;
+        x[j] = hidden[j] != 0 ? value : x[j];
+}
+
+/* A row is worked on LANES keys at a time, its rest in a padded copy, so that all of it is vector code; maximum and sum are kept lane by
+ * lane and folded in halves. */
+enum { LANES = 16 };
+
+static inline void scale_lanes(float scale, float *x, float *largest)
+{
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        x[l] *= scale;
+        largest[l] = x[l] > largest[l] ? x[l] : largest[l];
+    }
+}
+
+static inline void exponentiate_lanes(float shift, float *x, double *sum)
+{
+#pragma omp simd
+    for (int l = 0; l < LANES; l++)
+        x[l] = exp_single(x[l] - shift);
+#pragma omp simd
+    for (int l = 0; l < LANES; l++)
+        sum[l] += (double)x[l];
+}
+
+static inline float fold_maximum(float *lane)
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+    return lane[0];
+}
+
+static inline double fold_sum(double *lane)
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+VG_CLONES static void softmax_row(int64_t n, float scale, float *x)
+{
+    int64_t whole = n - n % LANES, rest = n % LANES;
+    float tail[LANES], largest[LANES];
+    double sum[LANES] = {0};
+    for (int64_t l = 0; l < LANES; l++) {
+        tail[l] = l < rest ? x[whole + l] * scale : -INFINITY;
+        largest[l] = tail[l];
+    }
+    for (int64_t j = 0; j < whole; j += LANES)
+        scale_lanes(scale, x + j, largest);
+    float shift = fold_maximum(largest);
+    if (shift == -INFINITY) {
+        clear(x, 0, n);
+        return;
+    }
+    for (int64_t j = 0; j < whole; j += LANES)
+        exponentiate_lanes(shift, x + j, sum);
+    exponentiate_lanes(shift, tail, sum);
+    float factor = (float)(1.0 / fold_sum(sum));
+#pragma omp simd
+    for (int64_t j = 0; j < whole; j++)
+        x[j] *= factor;
+    for (int64_t l = 0; l < rest; l++)
+        x[whole + l] = factor * tail[l];
 }
 
 /* dx = scale * y * (dx - sum_j y_j dx_j), which serves vjp and jvp: the Jacobian is symmetric. */
-VG_CLONES static void derivative_row(int64_t n, float scale, const uint8_t *hidden, const float *y, float *dx)
+VG_CLONES static void derivative_row(int64_t n, float scale, const float *y, float *dx)
 {
     double dot = 0.0;
-    if (hidden == NULL) {
 #pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < n; j++)
-            dot += (double)y[j] * (double)dx[j];
-        float shift = (float)dot;
+    for (int64_t j = 0; j < n; j++)
+        dot += (double)y[j] * (double)dx[j];
+    float shift = (float)dot;
 #pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            dx[j] = scale * y[j] * (dx[j] - shift);
-    } else {
-#pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < n; j++)
-            dot += hidden[j] != 0 ? 0.0 : (double)y[j] * (double)dx[j];
-        float shift = (float)dot;
-#pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            dx[j] = hidden[j] != 0 ? 0.0f : scale * y[j] * (dx[j] - shift);
-    }
+    for (int64_t j = 0; j < n; j++)
+        dx[j] = scale * y[j] * (dx[j] - shift);
 }
 
-static int64_t count_rows(const vg_softmax *s)
+enum { QUERIES = 16 }; /* of a piece */
+
+static int64_t blocks_of(const vg_softmax *s)
 {
-    return s->groups * s->kv_heads * s->members * s->repeats * s->queries;
+    return s->groups * s->kv_heads * s->members * s->repeats;
 }
 
 vg_status vg_cpu_softmax(vg_device *d, const vg_softmax *s, float *x)
 {
-    int64_t rows = s->keys > 0 ? count_rows(s) : 0;
-    VG_PARALLEL(rows * s->keys)
-    for (int64_t row = 0; row < rows; row++) {
-        visible v = visible_keys(s, row);
-        float *at = x + row * s->keys;
-        clear_invisible(v, s->keys, at);
-        softmax_row(v.to - v.from, s->scale, v.hidden != NULL ? v.hidden + v.from : NULL, at + v.from);
+    if (!(s->scale > 0.0f))
+        return vg_fail(VG_DEFECT, "softmax: a scale of %g", (double)s->scale);
+    int64_t across = (s->queries + QUERIES - 1) / QUERIES, pieces = blocks_of(s) * across;
+    VG_PARALLEL(4 * blocks_of(s) * s->queries * s->keys)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+        int64_t block = piece / across, first = piece % across * QUERIES, last = vg_min(first + QUERIES, s->queries);
+        view v = view_of_block(s, block);
+        for (int64_t query = first; query < last; query++) {
+            float *row = x + (block * s->queries + query) * s->keys;
+            int64_t end = end_of_view(s, v, query);
+            if (v.hidden != NULL)
+                hide(end - v.from, v.hidden + v.from, -INFINITY, row + v.from);
+            softmax_row(end - v.from, s->scale, row + v.from);
+            clear(row, 0, v.from);
+            clear(row, end, s->keys);
+        }
     }
     return VG_OK;
 }
@@ -114,14 +153,20 @@ vg_status vg_cpu_softmax_vjp(vg_device *d, const vg_softmax *s, const float *y, 
 
 vg_status vg_cpu_softmax_jvp(vg_device *d, const vg_softmax *s, const float *y, int64_t directions, float *dx)
 {
-    int64_t rows = s->keys > 0 ? count_rows(s) : 0;
-    VG_PARALLEL(rows * s->keys * directions)
-    for (int64_t row = 0; row < rows; row++) {
-        visible v = visible_keys(s, row);
-        for (int64_t direction = 0; direction < directions; direction++) {
-            float *at = dx + (direction * rows + row) * s->keys;
-            clear_invisible(v, s->keys, at);
-            derivative_row(v.to - v.from, s->scale, v.hidden != NULL ? v.hidden + v.from : NULL, y + row * s->keys + v.from, at + v.from);
+    int64_t across = (s->queries + QUERIES - 1) / QUERIES, pieces = blocks_of(s) * across, size = blocks_of(s) * s->queries * s->keys;
+    VG_PARALLEL(size * directions)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+        int64_t block = piece / across, first = piece % across * QUERIES, last = vg_min(first + QUERIES, s->queries);
+        view v = view_of_block(s, block);
+        for (int64_t query = first; query < last; query++) {
+            int64_t at = (block * s->queries + query) * s->keys, end = end_of_view(s, v, query);
+            for (float *row = dx + at; row < dx + directions * size; row += size) {
+                if (v.hidden != NULL)
+                    hide(end - v.from, v.hidden + v.from, 0.0f, row + v.from);
+                derivative_row(end - v.from, s->scale, y + at + v.from, row + v.from);
+                clear(row, 0, v.from);
+                clear(row, end, s->keys);
+            }
         }
     }
     return VG_OK;

@@ -40,35 +40,37 @@ static bool module_place(int i, char path[PATH_SIZE + 64])
     return i == 2 && snprintf(path, PATH_SIZE + 64, "%s", VG_MODULE_FOLDER "/voxgrad_cuda.so") > 0;
 }
 
-static vg_status load_module(void **module)
+/* NULL, and the message says why, where there is no module that loads. */
+static void *load_module(void)
 {
     char path[PATH_SIZE + 64];
-    *module = NULL;
     for (int i = 0; module_place(i, path); i++) {
         if (access(path, R_OK) != 0)
             continue;
-        *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (*module != NULL)
-            return VG_OK;
-        const char *why = dlerror();
-        return vg_fail(VG_NO_DEVICE, "the CUDA back end does not load: %s", why != NULL ? why : path);
+        void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        const char *why = module == NULL ? dlerror() : NULL;
+        if (module == NULL)
+            vg_fail(VG_NO_DEVICE, "the CUDA back end does not load: %s", why != NULL ? why : path);
+        return module;
     }
-    return vg_fail(VG_NO_DEVICE, "there is no CUDA back end: voxgrad_cuda.so is neither beside the program nor in " VG_MODULE_FOLDER
-                                 " (-DVOXGRAD_CUDA=ON builds it; VOXGRAD_CUDA_MODULE may name it)");
+    vg_fail(VG_NO_DEVICE, "there is no CUDA back end: voxgrad_cuda.so is neither beside the program nor in " VG_MODULE_FOLDER
+                          " (-DVOXGRAD_CUDA=ON builds it; VOXGRAD_CUDA_MODULE may name it)");
+    return NULL;
 }
 
 static vg_status open_cuda(int gpu, int local_rank, vg_device **device)
 {
-    void *module;
-    VG_TRY(load_module(&module));
+    void *module = load_module();
+    if (module == NULL)
+        return VG_NO_DEVICE;
     vg_cuda_open_function *open_function;
     *(void **)&open_function = dlsym(module, "vg_cuda_open");
     vg_backend_host host = {.size = sizeof(vg_device_ops), .fail = vg_fail, .log = vg_log};
     vg_status status = open_function != NULL ? open_function(&host, gpu, local_rank, device)
                                              : vg_fail(VG_NO_DEVICE, "voxgrad_cuda.so has no vg_cuda_open: it is not of this version");
-    if (status != VG_OK) {
+    if (status != VG_OK || *device == NULL) {
         dlclose(module);
-        return status;
+        return status != VG_OK ? status : vg_fail(VG_DEFECT, "vg_cuda_open gave no device");
     }
     ((vg_backend *)(*device)->state)->module = module;
     return VG_OK;
@@ -80,7 +82,8 @@ static vg_status open_auto(int local_rank, int threads, vg_device **device)
     if (status != VG_NO_DEVICE)
         return status;
     VG_TRY(vg_cpu_open(threads, device));
-    vg_log(VG_LOG_INFO, "device auto: %s, because: %s", (*device)->name, vg_message());
+    vg_log(VG_LOG_INFO, "device: %s; no GPU is used (voxgrad info says why)", (*device)->name);
+    vg_log(VG_LOG_DEBUG, "no GPU: %s", vg_message());
     return VG_OK;
 }
 

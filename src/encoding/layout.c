@@ -19,15 +19,31 @@ static void mark_fold(const vg_fold *fold, uint8_t *cut)
         mark_fold(&fold->inner[j], cut);
 }
 
+/* cut (T + 1): 1 where a segment begins, and at the end. */
+static vg_status make_cuts(const vg_folds *folds, uint8_t **cut, int64_t *segments)
+{
+    VG_TRY(VG_NEW(cut, folds->rows + 1, "cuts of rows"));
+    (*cut)[0] = (*cut)[folds->rows] = 1;
+    for (int64_t k = 0; k < folds->outer_count; k++)
+        mark_fold(&folds->outer[k], *cut);
+    *segments = 0;
+    for (int64_t t = 0; t < folds->rows; t++)
+        *segments += (*cut)[t];
+    return VG_OK;
+}
+
+vg_status ridge_count_segments(const vg_folds *folds, int64_t *segments)
+{
+    uint8_t *cut;
+    VG_TRY(make_cuts(folds, &cut, segments));
+    free(cut);
+    return VG_OK;
+}
+
 static vg_status make_segments(const vg_folds *folds, ridge_layout *layout)
 {
     uint8_t *cut;
-    VG_TRY(VG_NEW(&cut, folds->rows + 1, "cuts of rows"));
-    cut[0] = cut[folds->rows] = 1;
-    for (int64_t k = 0; k < folds->outer_count; k++)
-        mark_fold(&folds->outer[k], cut);
-    for (int64_t t = 0; t < folds->rows; t++)
-        layout->segments += cut[t];
+    VG_TRY(make_cuts(folds, &cut, &layout->segments));
     vg_status status = VG_NEW(&layout->begin, layout->segments + 1, "segments");
     for (int64_t t = 0, s = 0; status == VG_OK && t <= folds->rows; t++)
         if (cut[t])

@@ -98,7 +98,7 @@ static vg_status read_shape(const source *s, vg_config *config)
     VG_TRY(get_extent(s, "num_key_value_heads", shape->heads, &shape->kv_heads));
     VG_TRY(get_extent(s, family->keys.mlp_width, 4 * shape->width, &shape->mlp_width));
     VG_TRY(get_extent(s, family->keys.positions, 0, &shape->positions));
-    if (shape->heads % shape->kv_heads != 0)
+    if (shape->kv_heads < 1 || shape->heads % shape->kv_heads != 0)
         return vg_fail(VG_INVALID, "%s: %lld heads do not share %lld key/value heads evenly", s->path, (long long)shape->heads,
                        (long long)shape->kv_heads);
     head_size = shape->width % shape->heads == 0 ? shape->width / shape->heads : 0;
@@ -106,7 +106,7 @@ static vg_status read_shape(const source *s, vg_config *config)
         return vg_fail(VG_INVALID, "%s: \"%s\": %lld heads do not share a width of %lld evenly, and there is no \"head_dim\"", s->path,
                        family->keys.heads, (long long)shape->heads, (long long)shape->width);
     VG_TRY(get_extent(s, "head_dim", head_size, &shape->head_size));
-    if (shape->heads > EXTENT_LIMIT / shape->head_size)
+    if (shape->heads * shape->head_size > EXTENT_LIMIT)
         return vg_fail(VG_INVALID, "%s: %lld heads of size %lld are too large", s->path, (long long)shape->heads,
                        (long long)shape->head_size);
     VG_TRY(get_switch(s, "use_sliding_window", family->sliding, &slides));
@@ -204,7 +204,8 @@ static vg_status read_rest(const source *s, vg_config *config)
     config->shape.has_biases = config->biases != 0;
     config->gated = family->tensors[VG_GATE] != NULL;
     vg_model_shape *shape = &config->shape;
-    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) + shape->width * shape->mlp_width * (config->gated ? 3 : 2);
+    shape->block_parameters = shape->width * shape->head_size * (2 * shape->heads + 2 * shape->kv_heads) +
+                              shape->width * shape->mlp_width * (config->gated ? 3 : 2);
     VG_TRY(get_switch(s, "use_parallel_residual", true, &parallel));
     config->blocks = family->blocks == VG_PARALLEL_TWO_NORMS && !parallel ? VG_SEQUENTIAL : family->blocks;
     return VG_OK;

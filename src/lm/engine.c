@@ -10,21 +10,30 @@ vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t 
     if (engine->owned_count == engine->owned_room) {
         size_t room = engine->owned_room > 0 ? 2 * engine->owned_room : 64;
         void **larger = realloc(engine->owned, room * sizeof *larger);
-        if (larger == NULL)
-            return vg_fail(VG_NO_MEMORY, "no memory for the engine's lists");
+        if (larger == NULL) {
+            vg_fail(VG_NO_MEMORY, "no memory for the engine's lists");
+            return VG_NO_MEMORY;
+        }
         engine->owned = larger;
         engine->owned_room = room;
     }
-    VG_TRY(vg_allocate(memory, count, size, "a batch"));
-    engine->owned[engine->owned_count++] = *memory;
+    void *piece;
+    VG_TRY(vg_allocate(&piece, count, size, "a batch"));
+    engine->owned[engine->owned_count++] = piece;
+    *memory = piece;
     return VG_OK;
 }
 
-vg_status vg_engine_product(vg_engine *engine, const vg_gemm *g)
+vg_status vg_product(vg_engine *engine, vg_extents size, vg_factor a, vg_factor b, double scale, float *c, int64_t ldc, int64_t stride)
 {
+    vg_gemm g = {.transpose_a = a.transposed, .transpose_b = b.transposed, .alpha = 1.0, .beta = scale};
+    g.batch = size.batch, g.m = size.m, g.n = size.n, g.k = size.k;
+    g.a = a.data, g.lda = a.ld, g.stride_a = a.stride;
+    g.b = b.data, g.ldb = b.ld, g.stride_b = b.stride;
+    g.c = c, g.ldc = ldc, g.stride_c = stride;
     if (engine->paper)
-        engine->flops += 2.0 * (double)g->m * (double)g->n * (double)g->k * (double)g->batch;
-    VG_RUN(engine, gemm, g);
+        engine->flops += 2.0 * (double)g.m * (double)g.n * (double)g.k * (double)g.batch;
+    VG_RUN(engine, gemm, &g);
     return VG_OK;
 }
 
@@ -101,7 +110,7 @@ static vg_status run_prefix(vg_engine *engine, const vg_rows *rows, bool keep, v
 static vg_status make_prefix(vg_engine *engine, const vg_rows *rows, bool keep, vg_prefix **made)
 {
     const vg_model_shape *shape = &engine->model->config.shape;
-    vg_prefix *prefix;
+    vg_prefix *prefix = NULL;
     if (rows->members != 1 || (rows->prefix != NULL && (rows->start != NULL || rows->seen != NULL)))
         return vg_fail(VG_DEFECT, "engine: a prefix has one row a group, and neither padding nor gaps behind another prefix");
     VG_TRY(VG_OWN(engine, &prefix, 1));
@@ -149,8 +158,8 @@ static vg_status make_tape(vg_engine *engine, const vg_rows *rows, bool keep, bo
     const vg_model *model = engine->model;
     const vg_model_shape *shape = &model->config.shape;
     int64_t Q = everywhere ? rows->length : 1;
-    vg_pass *pass;
-    vg_tape *tape;
+    vg_pass *pass = NULL;
+    vg_tape *tape = NULL;
     VG_TRY(VG_OWN(engine, &tape, 1));
     *made = tape;
     *tape = (vg_tape){.groups = rows->groups, .members = rows->members, .length = rows->length, .kept = keep, .everywhere = everywhere};

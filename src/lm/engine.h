@@ -28,8 +28,17 @@ struct vg_engine {
 vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t size);
 #define VG_OWN(engine, pointer, count) vg_engine_own((engine), (void **)(pointer), (count), sizeof **(pointer))
 
-/* A matrix product, counted where the engine runs on paper. */
-vg_status vg_engine_product(vg_engine *engine, const vg_gemm *product);
+/* A batch of products c (m, n) = a (m, k) b (k, n) + scale c, counted where the engine runs on paper. Matrix i of a factor begins at
+ * data + i stride, its rows (as they lie) are ld apart. */
+typedef struct {
+    int64_t batch, m, n, k;
+} vg_extents;
+typedef struct {
+    const float *data;
+    int64_t ld, stride;
+    bool transposed;
+} vg_factor;
+vg_status vg_product(vg_engine *engine, vg_extents size, vg_factor a, vg_factor b, double scale, float *c, int64_t ldc, int64_t stride);
 
 /* Which rows of D entries of a projection (B, T, heads, D) go where when heads are set apart, and back. heads: all (H + 2 K), the queries
  * (H), or keys and values (2 K). apart[i]: where row i of the parts, one after the other, comes from; together: the inverse. Device. */

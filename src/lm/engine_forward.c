@@ -14,20 +14,9 @@ vg_view vg_last(float *x, int64_t rows, int64_t positions, int64_t width, int64_
 
 vg_status vg_linear_run(vg_engine *engine, const vg_linear *map, int64_t first, int64_t out, bool bias, vg_view x, double scale, float *y)
 {
-    vg_gemm g = {.transpose_b = true,
-                 .m = x.rows,
-                 .n = out,
-                 .k = map->in,
-                 .batch = 1,
-                 .alpha = 1.0,
-                 .beta = scale,
-                 .lda = x.ld,
-                 .ldb = map->in,
-                 .ldc = out,
-                 .a = x.data,
-                 .b = map->weight + first * map->in,
-                 .c = y};
-    VG_TRY(vg_engine_product(engine, &g));
+    const float *weight = map->weight + first * map->in;
+    VG_TRY(vg_product(engine, (vg_extents){1, x.rows, out, map->in}, (vg_factor){x.data, x.ld, 0, false},
+                      (vg_factor){weight, map->in, 0, true}, scale, y, out, 0));
     if (bias && map->bias != NULL)
         VG_RUN(engine, add_row, x.rows, out, map->bias + first, y);
     return VG_OK;
@@ -35,64 +24,23 @@ vg_status vg_linear_run(vg_engine *engine, const vg_linear *map, int64_t first, 
 
 vg_status vg_linear_back(vg_engine *engine, const vg_linear *map, int64_t first, int64_t out, const float *dy, double scale, vg_view dx)
 {
-    vg_gemm g = {.m = dx.rows,
-                 .n = map->in,
-                 .k = out,
-                 .batch = 1,
-                 .alpha = 1.0,
-                 .beta = scale,
-                 .lda = out,
-                 .ldb = map->in,
-                 .ldc = dx.ld,
-                 .a = dy,
-                 .b = map->weight + first * map->in,
-                 .c = dx.data};
-    return vg_engine_product(engine, &g);
+    const float *weight = map->weight + first * map->in;
+    return vg_product(engine, (vg_extents){1, dx.rows, map->in, out}, (vg_factor){dy, out, 0, false},
+                      (vg_factor){weight, map->in, 0, false}, scale, dx.data, dx.ld, 0);
 }
 
 vg_status vg_widen(vg_engine *engine, const vg_pass *pass, int64_t Q, const float *narrow, const float *own, const float *prefix,
                    double scale, float *wide)
 {
     const vg_model_shape *shape = &engine->model->config.shape;
-    int64_t D = shape->head_size, K = shape->kv_heads, rows = shape->heads / K * Q, keys = pass->P + pass->S;
-    vg_gemm g = {.transpose_b = true,
-                 .m = rows,
-                 .n = pass->S,
-                 .k = D,
-                 .batch = pass->B * K,
-                 .alpha = 1.0,
-                 .beta = scale,
-                 .lda = D,
-                 .ldb = D,
-                 .ldc = keys,
-                 .stride_a = rows * D,
-                 .stride_b = pass->S * D,
-                 .stride_c = rows * keys,
-                 .a = narrow,
-                 .b = own,
-                 .c = wide + pass->P};
+    int64_t D = shape->head_size, K = shape->kv_heads, P = pass->P, S = pass->S, keys = P + S, one = shape->heads / K * Q,
+            all = pass->M * one;
     if (own != NULL)
-        VG_TRY(vg_engine_product(engine, &g));
-    if (prefix != NULL && pass->P > 0) {
-        int64_t all = pass->M * rows;
-        g = (vg_gemm){.transpose_b = true,
-                      .m = all,
-                      .n = pass->P,
-                      .k = D,
-                      .batch = pass->G * K,
-                      .alpha = 1.0,
-                      .beta = scale,
-                      .lda = D,
-                      .ldb = D,
-                      .ldc = keys,
-                      .stride_a = all * D,
-                      .stride_b = pass->P * D,
-                      .stride_c = all * keys,
-                      .a = narrow,
-                      .b = prefix,
-                      .c = wide};
-        VG_TRY(vg_engine_product(engine, &g));
-    }
+        VG_TRY(vg_product(engine, (vg_extents){pass->B * K, one, S, D}, (vg_factor){narrow, D, one * D, false},
+                          (vg_factor){own, D, S * D, true}, scale, wide + P, keys, one * keys));
+    if (prefix != NULL && P > 0)
+        VG_TRY(vg_product(engine, (vg_extents){pass->G * K, all, P, D}, (vg_factor){narrow, D, all * D, false},
+                          (vg_factor){prefix, D, P * D, true}, scale, wide, keys, all * keys));
     return VG_OK;
 }
 
@@ -100,43 +48,14 @@ vg_status vg_narrow(vg_engine *engine, const vg_pass *pass, int64_t Q, const flo
                     double scale, float *narrow)
 {
     const vg_model_shape *shape = &engine->model->config.shape;
-    int64_t D = shape->head_size, K = shape->kv_heads, rows = shape->heads / K * Q, keys = pass->P + pass->S;
-    vg_gemm g = {.m = rows,
-                 .n = D,
-                 .k = pass->S,
-                 .batch = pass->B * K,
-                 .alpha = 1.0,
-                 .beta = scale,
-                 .lda = keys,
-                 .ldb = D,
-                 .ldc = D,
-                 .stride_a = rows * keys,
-                 .stride_b = pass->S * D,
-                 .stride_c = rows * D,
-                 .a = wide + pass->P,
-                 .b = own,
-                 .c = narrow};
+    int64_t D = shape->head_size, K = shape->kv_heads, P = pass->P, S = pass->S, keys = P + S, one = shape->heads / K * Q,
+            all = pass->M * one;
     if (own != NULL)
-        VG_TRY(vg_engine_product(engine, &g));
-    if (prefix != NULL && pass->P > 0) {
-        int64_t all = pass->M * rows;
-        g = (vg_gemm){.m = all,
-                      .n = D,
-                      .k = pass->P,
-                      .batch = pass->G * K,
-                      .alpha = 1.0,
-                      .beta = own != NULL ? 1.0 : scale,
-                      .lda = keys,
-                      .ldb = D,
-                      .ldc = D,
-                      .stride_a = all * keys,
-                      .stride_b = pass->P * D,
-                      .stride_c = all * D,
-                      .a = wide,
-                      .b = prefix,
-                      .c = narrow};
-        VG_TRY(vg_engine_product(engine, &g));
-    }
+        VG_TRY(vg_product(engine, (vg_extents){pass->B * K, one, D, S}, (vg_factor){wide + P, keys, one * keys, false},
+                          (vg_factor){own, D, S * D, false}, scale, narrow, D, one * D));
+    if (prefix != NULL && P > 0)
+        VG_TRY(vg_product(engine, (vg_extents){pass->G * K, all, D, P}, (vg_factor){wide, keys, all * keys, false},
+                          (vg_factor){prefix, D, P * D, false}, own != NULL ? 1.0 : scale, narrow, D, all * D));
     return VG_OK;
 }
 
@@ -247,7 +166,8 @@ static vg_status take_tape(vg_engine *engine, const vg_pass *pass, float *input,
     const vg_config *config = &engine->model->config;
     const vg_model_shape *shape = &config->shape;
     int64_t queries = pass->B * Q * shape->heads, keys = pass->B * pass->S * shape->kv_heads, D = shape->head_size;
-    *tape = (vg_block_tape){.input = input, .queries = Q};
+    *tape = (vg_block_tape){.queries = Q};
+    tape->input = input;
     VG_TRY(VG_TAKE(&engine->arena, &tape->query, (queries + 2 * keys) * D, "queries, keys and values"));
     tape->key = tape->query + queries * D;
     tape->value = tape->key + keys * D;
@@ -309,8 +229,8 @@ static vg_status run_block(vg_engine *engine, vg_pass *pass, int64_t l, float *i
     VG_TRY(take_tape(engine, pass, input, Q, tape));
     mark = pass->keep ? engine->arena.used : mark;
     VG_TRY(VG_TAKE(&engine->arena, &normed, rows * shape->width, "normed residual"));
-    vg_norm norm = vg_pass_norm(engine, &block->norm1, (vg_view){input, rows, shape->width});
-    VG_RUN(engine, norm, &norm, input, normed);
+    vg_norm norm = vg_pass_norm(engine, &block->norm1, (vg_view){tape->input, rows, shape->width});
+    VG_RUN(engine, norm, &norm, tape->input, normed);
     VG_TRY(Q == pass->S ? project_all(engine, pass, block, normed, tape) : project_last(engine, pass, block, normed, tape));
     if (pass->voice != NULL)
         VG_RUN(engine, scale_rows, rows * shape->kv_heads, shape->head_size, pass->voice, tape->value);

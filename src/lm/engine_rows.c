@@ -32,7 +32,7 @@ static vg_status check_row(const vg_model_shape *shape, const vg_pass *pass, con
     if (start < 0 || start >= pass->S || seen < 0 || seen > pass->P)
         return vg_fail(VG_DEFECT, "engine: row %lld starts at %lld of %lld positions and sees %lld of %lld", (long long)b, (long long)start,
                        (long long)pass->S, (long long)seen, (long long)pass->P);
-    for (int64_t t = start; t < pass->S && rows->embeddings == NULL; t++) {
+    for (int64_t t = start; t < pass->S && rows->embeddings == NULL && rows->tokens != NULL; t++) {
         int32_t token = rows->tokens[b * pass->S + t];
         if (token < 0 || token >= shape->vocabulary)
             return vg_fail(VG_INVALID,

@@ -88,22 +88,9 @@ static vg_status collect(const sweep *s, int64_t Q, const float *wide, const flo
     vg_engine *engine = s->engine;
     const vg_model_shape *shape = &engine->model->config.shape;
     int64_t D = shape->head_size, count = shape->heads / shape->kv_heads * Q, keys = s->pass->P + s->pass->S;
-    vg_gemm g = {.transpose_a = true,
-                 .m = s->T,
-                 .n = D,
-                 .k = count,
-                 .batch = s->pass->B * shape->kv_heads,
-                 .alpha = 1.0,
-                 .lda = keys,
-                 .ldb = D,
-                 .ldc = D,
-                 .stride_a = count * keys,
-                 .stride_b = count * D,
-                 .stride_c = s->T * D,
-                 .a = wide + s->pass->P + s->from,
-                 .b = rows,
-                 .c = narrow};
-    return vg_engine_product(engine, &g);
+    return vg_product(engine, (vg_extents){s->pass->B * shape->kv_heads, s->T, D, count},
+                      (vg_factor){wide + s->pass->P + s->from, keys, count * keys, true}, (vg_factor){rows, D, count * D, false}, 0.0,
+                      narrow, D, s->T * D);
 }
 
 /* dq, dk, dv, heads apart and one after the other, from the cotangent of what the block's attention writes. */

@@ -81,10 +81,11 @@ typedef struct {
 static vg_status visit_one(const walk *w, vg_role role, int64_t layer, bool is_bias, int64_t rows, int64_t columns, float *place)
 {
     const vg_family *family = w->model->config.family;
-    vg_slot slot = {.role = role, .is_bias = is_bias, .rows = rows, .columns = columns, .place = place};
+    vg_slot slot = {.role = role, .is_bias = is_bias, .rows = rows, .columns = columns};
     char block[32] = "";
     if (place == NULL)
         return VG_OK;
+    slot.place = place;
     if (layer >= 0) {
         const char *number = strstr(family->block, "%d");
         snprintf(block, sizeof block, "%.*s%lld%s", (int)(number - family->block), family->block, (long long)layer, number + 2);
@@ -194,12 +195,11 @@ static bool may_be_ignored(const vg_config *config, const char *name)
     return config->tied && strncmp(name, head, strlen(head)) == 0 && strcmp(name + strlen(head), ".weight") == 0;
 }
 
-static vg_status check_files(walk *w, check *c)
+static vg_status check_files(const vg_model *model, const char *prefix, check *c)
 {
+    walk w = {.model = model, .prefix = prefix, .visit = check_slot, .context = c};
     VG_TRY(VG_NEW(&c->used, c->tensors->count, "marks of tensors"));
-    w->visit = check_slot;
-    w->context = c;
-    VG_TRY(visit_all(w));
+    VG_TRY(visit_all(&w));
     for (int64_t i = 0; i < c->tensors->count; i++) {
         const vg_tensor *tensor = &c->tensors->tensors[i];
         if (!c->used[i] && !may_be_ignored(c->config, tensor->name))
@@ -283,8 +283,9 @@ static vg_status put_angles(const vg_model *model)
     VG_GO(VG_NEW(&sine, count, "sines"));
     vg_rotary_frequencies(config, frequency);
     for (int64_t i = 0; i < count; i++) {
-        cosine[i] = (float)cos((double)(i / half) * frequency[i % half]);
-        sine[i] = (float)sin((double)(i / half) * frequency[i % half]);
+        int64_t position = i / half;
+        cosine[i] = (float)cos((double)position * frequency[i % half]);
+        sine[i] = (float)sin((double)position * frequency[i % half]);
     }
     VG_GO(model->device->ops->up(model->device, model->cosine, cosine, (size_t)count * sizeof(float)));
     VG_GO(model->device->ops->up(model->device, model->sine, sine, (size_t)count * sizeof(float)));
@@ -303,20 +304,18 @@ static vg_status count_largest(void *context, const vg_slot *slot)
 }
 
 /* The walk that fills the device: from the files, or, without files, from the seed. */
-static vg_status fill(walk *w, vg_model *model, const vg_tensors *tensors, uint64_t seed)
+static vg_status fill(vg_model *model, const char *prefix, const vg_tensors *tensors, uint64_t seed)
 {
-    load to = {.model = model, .tensors = tensors, .seed = seed};
     int64_t largest = 0;
+    load to = {.model = model, .tensors = tensors, .seed = seed};
+    walk counting = {.model = model, .prefix = prefix, .visit = count_largest, .context = &largest};
+    walk filling = {.model = model, .prefix = prefix, .visit = tensors != NULL ? load_slot : draw_slot, .context = &to};
     vg_status status;
-    w->visit = count_largest;
-    w->context = &largest;
-    VG_GO(visit_all(w));
+    VG_GO(visit_all(&counting));
     VG_GO(VG_NEW(&to.values, largest, "weights of one tensor"));
     VG_GO(VG_NEW(&to.turned, largest, "weights of one tensor"));
     VG_GO(VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings"));
-    w->visit = tensors != NULL ? load_slot : draw_slot;
-    w->context = &to;
-    VG_GO(visit_all(w));
+    VG_GO(visit_all(&filling));
     VG_GO(put_angles(model));
     VG_GO(model->device->ops->sync(model->device));
 done:
@@ -362,20 +361,19 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
 static vg_status open_model(vg_model *model, const char *folder, const vg_model_options *options, vg_tensors *tensors, check *c)
 {
     vg_arena paper = {.memory = (void *)256, .size = PTRDIFF_MAX};
-    walk w = {.model = model, .prefix = ""};
     VG_TRY(read_config(folder, model));
     VG_TRY(take_weights(&paper, model));
     if (options->random) {
         model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
         VG_TRY(take_device_memory(model, paper.used));
-        return fill(&w, model, NULL, options->seed);
+        return fill(model, "", NULL, options->seed);
     }
     VG_TRY(vg_tensors_open(folder, tensors));
-    w.prefix = find_prefix(model->config.family, tensors);
+    const char *prefix = find_prefix(model->config.family, tensors);
     *c = (check){.tensors = tensors, .config = &model->config, .folder = folder};
-    VG_TRY(check_files(&w, c));
+    VG_TRY(check_files(model, prefix, c));
     VG_TRY(take_device_memory(model, paper.used));
-    VG_TRY(fill(&w, model, tensors, 0));
+    VG_TRY(fill(model, prefix, tensors, 0));
     for (int64_t i = 0; i < tensors->file_count; i++)
         model->hash = vg_crc32c(model->hash, tensors->files[i].data, tensors->files[i].size);
     return VG_OK;

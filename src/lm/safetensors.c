@@ -212,6 +212,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const vg_tensor *)a)->name, ((const vg_tensor *)b)->name);
 }
 
+static int by_wanted_name(const void *name, const void *tensor)
+{
+    return strcmp(name, ((const vg_tensor *)tensor)->name);
+}
+
 static vg_status sort_by_name(vg_tensors *tensors)
 {
     if (tensors->count > 0)
@@ -305,8 +310,7 @@ void vg_tensors_close(vg_tensors *tensors)
 
 const vg_tensor *vg_tensors_find(const vg_tensors *tensors, const char *name)
 {
-    vg_tensor key = {.name = (char *)(uintptr_t)name};
-    return tensors->count > 0 ? bsearch(&key, tensors->tensors, (size_t)tensors->count, sizeof key, by_name) : NULL;
+    return tensors->count > 0 ? bsearch(name, tensors->tensors, (size_t)tensors->count, sizeof *tensors->tensors, by_wanted_name) : NULL;
 }
 
 static float from_bits(uint32_t bits)

@@ -121,7 +121,8 @@ vg_status vg_tokenizer_encode(const vg_tokenizer *tokenizer, const char *text, s
     size_t valid = vg_utf8_valid(text, size);
     if (valid < size)
         return vg_fail(VG_INVALID, "the text to encode is not UTF-8 at byte %zu (%02x)", valid, (unsigned)(uint8_t)text[valid]);
-    encoder e = {0};
+    size_t limit = VG_LONGEST(size) < INT32_MAX ? VG_LONGEST(size) : INT32_MAX;
+    encoder e = {.text.limit = limit, .spare.limit = limit};
     vg_status status = encode(tokenizer, &e, text, size);
     if (status == VG_OK)
         *tokens = e.tokens;

@@ -29,9 +29,14 @@ typedef struct {
     char *bytes;
     vg_origin *origin; /* (size) */
     size_t size, capacity;
+    size_t limit; /* VG_INVALID beyond it; 0: none */
     vg_piece *pieces;
     size_t count, room;
 } vg_text;
+
+/* How long a text may become on its way: normalization forms make a character at most 18 times as long; a file that makes more of it is
+ * broken or means harm. */
+#define VG_LONGEST(size) (64 * (size) + 65536)
 
 void vg_text_clear(vg_text *text);
 void vg_text_free(vg_text *text);

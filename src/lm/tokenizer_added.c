@@ -20,7 +20,7 @@ static int compare(const void *a, const void *b, void *context)
 
 vg_status vg_added_normalize(vg_added *token, const vg_steps *normalizer)
 {
-    vg_text text = {0}, spare = {0};
+    vg_text text = {.limit = VG_LONGEST(token->content_size)}, spare = {.limit = text.limit};
     vg_spans spans = {0};
     vg_status status;
     VG_GO(vg_text_append(&text, token->content, token->content_size, (vg_origin){0}));
@@ -59,7 +59,7 @@ vg_status vg_added_index(vg_added_tokens *added)
         }
         added->first[kind][256] = (int32_t)at;
     }
-    VG_TRY(vg_pattern_compile("\\w", 2, false, &added->word));
+    VG_TRY(vg_pattern_compile("[\\w]", 4, false, &added->word));
     return VG_OK;
 }
 
@@ -101,8 +101,7 @@ static vg_status is_word(const vg_added_tokens *added, const char *character, si
     size_t unused;
     uint32_t code = vg_utf8_get(character, &unused);
     VG_TRY(vg_pattern_spans(&added->word, character, length, spans));
-    bool latin = code == 0xB2 || code == 0xB3 || code == 0xB9 || (code >= 0xBC && code <= 0xBE); /* Oniguruma's alone */
-    *word = code == 0x200C || code == 0x200D || (!latin && spans->count == 1 && spans->at[0].match);
+    *word = code == 0x200C || code == 0x200D || (spans->count == 1 && spans->at[0].match);
     return VG_OK;
 }
 

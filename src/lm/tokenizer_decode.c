@@ -8,6 +8,7 @@
 typedef struct {
     char *bytes;
     size_t size, capacity;
+    size_t limit; /* VG_INVALID beyond it; 0: none */
     size_t *ends;
     size_t count, room;
 } strings;
@@ -20,6 +21,8 @@ static void strings_free(strings *list)
 
 static vg_status add(strings *list, const char *bytes, size_t size)
 {
+    if (list->limit > 0 && size > list->limit - list->size)
+        return vg_fail(VG_INVALID, "the tokenizer's decoder makes more than %zu bytes of the tokens", list->limit);
     VG_TRY(vg_grow((void **)&list->bytes, &list->capacity, list->size + size + 1, 1, "bytes of text"));
     if (size > 0)
         memcpy(list->bytes + list->size, bytes, size);
@@ -218,6 +221,7 @@ vg_status vg_decoder_run(const vg_decoder *decoder, const vg_token *tokens, size
         VG_GO(add(&now, tokens[i].text, tokens[i].size));
         VG_GO(finish(&now));
     }
+    now.limit = next.limit = VG_LONGEST(now.size);
     for (size_t i = 0; i < decoder->count; i++) {
         next.size = next.count = 0;
         VG_GO(run(&decoder->at[i], &now, &next, &spans));

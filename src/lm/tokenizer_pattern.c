@@ -8,8 +8,6 @@
 #include "tokenizer.h"
 #include "tokenizer_unicode.h"
 
-#define WORD_BASE "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
-
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -49,7 +47,7 @@ static vg_status put_newer(translation *t, const char *category, size_t *count)
 {
     for (size_t i = 0; i < sizeof newer / sizeof *newer; i++) {
         char range[40];
-        if (strncmp(newer[i].category, category, strlen(category)) != 0)
+        if (strncmp(newer[i].what, category, strlen(category)) != 0)
             continue;
         snprintf(range, sizeof range, newer[i].first == newer[i].last ? "\\x{%x}" : "\\x{%x}-\\x{%x}", newer[i].first, newer[i].last);
         VG_TRY(put_string(t, range));
@@ -74,11 +72,14 @@ static vg_status put_set(translation *t, const char *base, const char *const *ca
     return t->in_class ? VG_OK : put_string(t, "]");
 }
 
+/* Oniguruma's \w; outside of classes, from its Latin-1 table, six superscripts and fractions too. */
 static vg_status put_word(translation *t, bool negated)
 {
+    static const char word[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}",
+                      latin[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe";
     if (t->in_class && negated)
         return refuse(t, "\\W inside a class");
-    return put_set(t, WORD_BASE, (const char *const[]){"L", "M", "Nd", NULL}, negated);
+    return put_set(t, t->in_class ? word : latin, (const char *const[]){"L", "M", "Nd", NULL}, negated);
 }
 
 /* A word boundary, as the change between \w and not \w. */
@@ -197,17 +198,17 @@ static vg_status put_escape(translation *t)
     return refuse(t, "this escape");
 }
 
-/* A group's opening: plain, (?: (?= (?! (?<= (?<! (?> and (?i: (?-i: (?i) (?-i). */
+/* A group's opening: plain, (?: (?= (?! (?<= (?<! (?> (?i: (?-i: and, where all begins, (?i), which reaches differently far elsewhere. */
 static vg_status put_group(translation *t)
 {
-    static const char *const kinds[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:", "(?i)", "(?-i)", NULL};
+    static const char *const kinds[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:", "(?i)", NULL};
     if (peek(t, 1) != '?' && peek(t, 1) != '*') {
         t->at++;
         return put_string(t, "(");
     }
     for (const char *const *kind = kinds; *kind != NULL; kind++) {
         size_t size = strlen(*kind);
-        if (t->size - t->at >= size && memcmp(t->text + t->at, *kind, size) == 0) {
+        if (t->size - t->at >= size && memcmp(t->text + t->at, *kind, size) == 0 && ((*kind)[size - 1] != ')' || t->at == 0)) {
             t->at += size;
             return put_string(t, *kind);
         }

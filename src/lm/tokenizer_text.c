@@ -102,6 +102,8 @@ void vg_text_free(vg_text *text)
 static vg_status reserve(vg_text *text, size_t more)
 {
     size_t capacity = text->capacity;
+    if (text->limit > 0 && more > text->limit - text->size)
+        return vg_fail(VG_INVALID, "the tokenizer makes more than %zu bytes of the text", text->limit);
     VG_TRY(vg_grow((void **)&text->origin, &capacity, text->size + more, sizeof *text->origin, "bytes of text"));
     return vg_grow((void **)&text->bytes, &text->capacity, text->size + more, 1, "bytes of text");
 }
@@ -306,8 +308,6 @@ static vg_status run(const vg_step *step, vg_text *text, vg_text *spare, vg_span
             vg_piece changed = {.begin = spare->size, .id = -1, .start = piece->start};
             VG_TRY(change(step, text, piece, spare, spans));
             changed.end = spare->size;
-            if (spare->size > INT32_MAX)
-                return vg_fail(VG_INVALID, "a text of more than 2 GB when normalized; encode it in parts");
             VG_TRY(vg_text_piece(spare, changed));
         }
     }

@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include "tokenizer.h"
+#include "tokenizer_unicode.h"
 
 typedef struct {
     uint32_t code;
@@ -16,10 +17,20 @@ typedef struct {
     size_t count, room;
 } characters;
 
+/* Whether the reference's tables are too old for a character: 'W', it stays whole, 'O', it is not ordered, or 0. */
+static char old(uint32_t code)
+{
+    for (size_t i = 0; code >= older[0].first && i < sizeof older / sizeof *older; i++)
+        if (code >= older[i].first && code <= older[i].last)
+            return older[i].what[0];
+    return 0;
+}
+
 static vg_status push(characters *list, uint32_t code, int change)
 {
     VG_TRY(vg_grow((void **)&list->at, &list->room, list->count + 1, sizeof *list->at, "characters"));
-    list->at[list->count++] = (character){code, utf8proc_get_property((utf8proc_int32_t)code)->combining_class, change};
+    int class = utf8proc_get_property((utf8proc_int32_t)code)->combining_class;
+    list->at[list->count++] = (character){code, class != 0 && old(code) == 'O' ? 0 : class, change};
     return VG_OK;
 }
 
@@ -65,6 +76,10 @@ static vg_status decompose(const vg_text *text, const vg_piece *piece, bool comp
         utf8proc_int32_t parts[32];
         int unused = UTF8PROC_BOUNDCLASS_START;
         uint32_t code = vg_utf8_get(text->bytes + at, &length);
+        if (old(code) == 'W') {
+            VG_TRY(push(list, code, 0));
+            continue;
+        }
         utf8proc_option_t options = compatible ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE;
         utf8proc_ssize_t count = utf8proc_decompose_char((utf8proc_int32_t)code, parts, 32, options, &unused);
         if (count < 0 || count > 32)
@@ -80,7 +95,8 @@ static vg_status decompose(const vg_text *text, const vg_piece *piece, bool comp
 static uint32_t compose_pair(uint32_t first, uint32_t second)
 {
     utf8proc_int32_t pair[3] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
-    return utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) == 1 ? (uint32_t)pair[0] : 0;
+    bool composes = utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) == 1;
+    return composes && old((uint32_t)pair[0]) == 0 ? (uint32_t)pair[0] : 0;
 }
 
 /* Every starter takes the marks after it that are not blocked by one of the same or a higher class. */
@@ -120,16 +136,24 @@ vg_status vg_normalize(const vg_step *step, const vg_text *text, const vg_piece 
     return status;
 }
 
+static uint32_t lower(uint32_t code)
+{
+    for (size_t i = 0; code >= lowercase[0].first && i < sizeof lowercase / sizeof *lowercase; i++)
+        if (code >= lowercase[i].first && code <= lowercase[i].last)
+            return (uint32_t)((int32_t)code + lowercase[i].away);
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
+}
+
 vg_status vg_lowercase(const vg_text *text, const vg_piece *piece, vg_text *out)
 {
     size_t length;
     for (size_t at = piece->begin; at < piece->end; at += length) {
         uint32_t code = vg_utf8_get(text->bytes + at, &length);
-        char lower[8];
-        size_t size = vg_utf8_put(code == 0x130 ? 'i' : (uint32_t)utf8proc_tolower((utf8proc_int32_t)code), lower);
+        char bytes[8];
+        size_t size = vg_utf8_put(code == 0x130 ? 'i' : lower(code), bytes);
         if (code == 0x130) /* the one character with a longer lowercase: i and a dot above */
-            size += vg_utf8_put(0x307, lower + size);
-        VG_TRY(vg_text_append(out, lower, size, text->origin[at]));
+            size += vg_utf8_put(0x307, bytes + size);
+        VG_TRY(vg_text_append(out, bytes, size, text->origin[at]));
     }
     return VG_OK;
 }

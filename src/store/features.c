@@ -70,7 +70,8 @@ static vg_status add_attributes(vg_layout *layout, const vg_store_space *space, 
 {
     VG_TRY(vg_layout_text(layout, path, "method", space->method));
     VG_TRY(vg_layout_text(layout, path, "layer", space->layer != NULL ? space->layer : ""));
-    VG_TRY(vg_layout_integer(layout, path, "sees_word", space->sees_word));
+    if (space->sees_word >= 0)
+        VG_TRY(vg_layout_integer(layout, path, "sees_word", space->sees_word));
     if (space->column_names != NULL)
         VG_TRY(vg_layout_texts(layout, path, "columns", space->column_names, space->columns));
     return VG_OK;
@@ -122,8 +123,8 @@ static void free_space(vg_store_space *space)
 {
     const char *const texts[] = {space->story, space->model, space->name, space->layer, space->method};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free((char *)(uintptr_t)texts[i]);
-    vg_store_names_free((char **)(uintptr_t)space->column_names, space->columns);
+        free((char *)texts[i]);
+    vg_store_names_free((char **)space->column_names, space->columns);
 }
 
 void vg_features_list_free(vg_store_space *spaces, int64_t count)

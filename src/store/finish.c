@@ -17,7 +17,7 @@ static vg_status check_blocks(vg_store *store)
     vg_status status = VG_NEW(&mine, blocks, "blocks");
     if (status == VG_OK)
         status = VG_NEW(&sizes, vg_comm_ranks(store->comm), "ranks");
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     for (int64_t b = 0; b < blocks; b++)
         if (store->mine[b])
             mine[count++] = b;
@@ -157,7 +157,7 @@ vg_status vg_store_finish(vg_store *store)
     vg_status status = vg_store_flush(store);
     if (status == VG_OK)
         status = vg_io_sync(store->data, store->part);
-    VG_TRY(vg_comm_agree(comm, status));
+    VG_AGREE(comm, status);
     VG_TRY(check_blocks(store));
     int64_t bytes = store->journal.file_bytes;
     VG_TRY(sum_all(store, bytes / VG_SUM_PIECE + (bytes % VG_SUM_PIECE > 0), &crcs));

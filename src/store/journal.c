@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { PAGE = 4096, FIXED = 8 + 8 * 8 + 2 * 4, CRC = 4 };
-static const char MAGIC[8] = "vgjrnl1\n";
+static const uint8_t MAGIC[8] = {'v', 'g', 'j', 'r', 'n', 'l', '1', '\n'};
 
 _Static_assert(sizeof(vg_region) == 64 && sizeof(vg_slot) == 24, "regions and slots lie in the journal as in memory");
 

@@ -241,26 +241,26 @@ size_t vg_layout_element(const vg_layout *layout, int64_t dataset)
     return layout->entries[dataset].element;
 }
 
-static vg_status find_member(const vg_layout *layout, int64_t dataset, const char *name, bool text, const vg_layout_member **found)
+/* The member of this name and kind, or NULL and the message. */
+static const vg_layout_member *find_member(const vg_layout *layout, int64_t dataset, const char *name, bool text)
 {
     const vg_layout_entry *entry = &layout->entries[dataset];
     for (int64_t m = 0; m < entry->member_count; m++) {
-        if (strcmp(entry->members[m].name, name) != 0)
-            continue;
-        if ((entry->members[m].type == VG_STORE_TEXT) != text)
-            return vg_fail(VG_DEFECT, "%s: column \"%s\" is %s", entry->path, name, text ? "a number" : "a text");
-        *found = &entry->members[m];
-        return VG_OK;
+        const vg_layout_member *member = &entry->members[m];
+        if (strcmp(member->name, name) == 0 && (member->type == VG_STORE_TEXT) == text)
+            return member;
     }
-    return vg_fail(VG_DEFECT, "%s: no column \"%s\"", entry->path, name);
+    vg_fail(VG_DEFECT, "%s: no column \"%s\" of %s", entry->path, name, text ? "texts" : "numbers");
+    return NULL;
 }
 
 vg_status vg_layout_put_text(const vg_layout *layout, int64_t dataset, void *record, const char *member, const char *text)
 {
-    const vg_layout_member *found = NULL;
+    const vg_layout_member *found = find_member(layout, dataset, member, true);
     const char *path = layout->entries[dataset].path;
     size_t size = strlen(text);
-    VG_TRY(find_member(layout, dataset, member, true, &found));
+    if (found == NULL)
+        return VG_DEFECT;
     if (size > found->size)
         return vg_fail(VG_INVALID, "%s: \"%.40s...\" has %zu bytes, column \"%s\" has room for %zu", path, text, size, member, found->size);
     if (vg_utf8_valid(text, size) != size)
@@ -274,7 +274,7 @@ vg_status vg_layout_put_text(const vg_layout *layout, int64_t dataset, void *rec
 static vg_status put_number(const vg_layout *layout, int64_t dataset, void *record, const char *member, double real, int64_t whole,
                             bool is_whole)
 {
-    const vg_layout_member *found = NULL;
+    const vg_layout_member *found = find_member(layout, dataset, member, false);
     union {
         float f32;
         double f64;
@@ -282,7 +282,8 @@ static vg_status put_number(const vg_layout *layout, int64_t dataset, void *reco
         int32_t i32;
         int64_t i64;
     } value;
-    VG_TRY(find_member(layout, dataset, member, false, &found));
+    if (found == NULL)
+        return VG_DEFECT;
     bool fits = found->type == VG_STORE_F32 || found->type == VG_STORE_F64 || is_whole;
     if (found->type == VG_STORE_F32) {
         value.f32 = (float)real;

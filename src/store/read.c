@@ -244,7 +244,7 @@ static vg_status select_part(const vg_store_file *file, const char *path, opened
         int64_t first = offset != NULL ? offset[d] : 0, many = count != NULL ? count[d] : o->about.shape[d];
         if (first < 0 || many < 0 || many > o->about.shape[d] || first > o->about.shape[d] - many)
             return vg_fail(VG_INVALID, "%s: %s: elements %lld to %lld are asked for in a dimension of %lld", file->path, path,
-                           (long long)first, (long long)(first + many), (long long)o->about.shape[d]);
+                           (long long)first, (long long)first + (long long)many, (long long)o->about.shape[d]);
         begin[d] = (hsize_t)first;
         size[d] = (hsize_t)many;
         none = none || many == 0;

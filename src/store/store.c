@@ -34,11 +34,11 @@ static vg_status share_header(vg_store *store)
         status = vg_journal_pack(&store->journal, &bytes);
         size = store->journal.header_bytes;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, &size, sizeof size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = VG_NEW(&bytes, size, "bytes of a journal");
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_broadcast(store->comm, bytes, (size_t)size, 0));
     if (vg_comm_rank(store->comm) != 0)
         status = vg_journal_parse(store->journal_path, bytes, (size_t)size, &store->journal);
@@ -74,6 +74,7 @@ static vg_status begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout
     VG_TRY(vg_format(&store->path, "%s", plan->path));
     VG_TRY(vg_format(&store->part, "%s.part", plan->path));
     VG_TRY(vg_format(&store->journal_path, "%s.part.journal", plan->path));
+    VG_TRY(vg_format(&store->journal_new, "%s.part.journal.new", plan->path));
     if (plan->blocks < 0 || plan->regions < 1)
         return vg_fail(VG_DEFECT, "%s: a plan of %lld blocks and %lld regions", plan->path, (long long)plan->blocks,
                        (long long)plan->regions);
@@ -156,22 +157,32 @@ done:
     return status;
 }
 
+/* The journal, under its name only when it is whole: from then on the file is one that can be resumed. */
 static vg_status make_journal(vg_store *store)
 {
     uint8_t *bytes = NULL;
     int descriptor = -1;
     vg_status status;
     VG_GO(vg_journal_pack(&store->journal, &bytes));
-    VG_GO(vg_io_open(store->journal_path, O_RDWR | O_CREAT | O_EXCL, &descriptor));
-    VG_GO(vg_io_reserve(descriptor, store->journal_path, store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes));
-    VG_GO(vg_io_write(descriptor, store->journal_path, bytes, (size_t)store->journal.header_bytes, 0));
-    VG_GO(vg_io_sync(descriptor, store->journal_path));
+    VG_GO(vg_io_open(store->journal_new, O_RDWR | O_CREAT | O_EXCL, &descriptor));
+    VG_GO(vg_io_reserve(descriptor, store->journal_new, store->journal.header_bytes + store->journal.blocks * store->journal.slot_bytes));
+    VG_GO(vg_io_write(descriptor, store->journal_new, bytes, (size_t)store->journal.header_bytes, 0));
+    VG_GO(vg_io_sync(descriptor, store->journal_new));
+    VG_GO(vg_io_rename(store->journal_new, store->journal_path));
     VG_GO(vg_io_sync_folder(store->path));
 done:
     if (descriptor >= 0)
         close(descriptor);
     free(bytes);
     return status;
+}
+
+/* Takes away what a run before this one, or a failing this one, began. */
+static void remove_unfinished(const vg_store *store)
+{
+    unlink(store->journal_path);
+    unlink(store->journal_new);
+    unlink(store->part);
 }
 
 /* Rank 0's share of making a file. Nothing is left where it fails. */
@@ -189,8 +200,7 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
     VG_TRY(vg_journal_measure(journal));
     if (vg_store_unfinished(store->path) && !plan->overwrite)
         return vg_fail(VG_INVALID, "%s: an unfinished run left it; resume that run, or overwrite it", store->part);
-    unlink(store->part);
-    unlink(store->journal_path);
+    remove_unfinished(store);
     VG_TRY(vg_h5_measure(store->layout, &needed));
     if (__builtin_add_overflow(needed, journal->header_bytes + journal->blocks * journal->slot_bytes, &needed))
         return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
@@ -199,21 +209,19 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
         status = make_part(store);
     if (status == VG_OK)
         status = make_journal(store);
-    if (status != VG_OK) {
-        unlink(store->part);
-        unlink(store->journal_path);
-    }
+    if (status != VG_OK)
+        remove_unfinished(store);
     return status == VG_NO_SPACE ? no_space(store, needed) : status;
 }
 
 vg_status vg_store_create(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? make_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
 done:
     if (status != VG_OK) {
         vg_store_free(*store);
@@ -347,7 +355,7 @@ static vg_status find_whole(vg_store *store)
         if (status == VG_OK && whole)
             found[count++] = b;
     }
-    VG_GO(vg_comm_agree(store->comm, status));
+    VG_AGREE_GO(store->comm, status);
     VG_GO(vg_comm_allgather(store->comm, found, (size_t)count * sizeof *found, &all, sizes));
     for (int r = 0; r < ranks; r++)
         store->whole_count += (int64_t)(sizes[r] / sizeof *found);
@@ -363,11 +371,11 @@ done:
 vg_status vg_store_resume(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
 {
     vg_status status;
-    VG_GO(vg_comm_agree(comm, begin(comm, plan, layout, store)));
+    VG_AGREE_GO(comm, begin(comm, plan, layout, store));
     VG_GO(compare_ranks(*store, plan));
-    VG_GO(vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK));
+    VG_AGREE_GO(comm, vg_comm_rank(comm) == 0 ? read_files(*store, plan) : VG_OK);
     VG_GO(share_header(*store));
-    VG_GO(vg_comm_agree(comm, open_rank(*store)));
+    VG_AGREE_GO(comm, open_rank(*store));
     VG_GO(find_whole(*store));
 done:
     if (status != VG_OK) {
@@ -401,6 +409,7 @@ void vg_store_free(vg_store *store)
     free(store->path);
     free(store->part);
     free(store->journal_path);
+    free(store->journal_new);
     free(store->regions);
     free(store->pending);
     free(store->whole);

@@ -10,7 +10,7 @@ enum { VG_STORE_GROUP = 64 }; /* blocks committed at once */
 struct vg_store {
     vg_comm *comm;
     const vg_layout *layout;
-    char *path, *part, *journal_path;
+    char *path, *part, *journal_path, *journal_new;
     int data, slots; /* descriptors of part and journal; -1: closed */
     vg_journal journal;
     vg_region *regions; /* of the block under work */

@@ -30,16 +30,15 @@ vg_status vg_sum_pieces(const char *path, int64_t bytes, int64_t piece, int64_t 
     return status;
 }
 
-static bool parse_hex(const char *text, size_t size, uint32_t *value)
+/* Eight digits, as they are printed. */
+static bool parse_hex(const char *text, uint32_t *value)
 {
     *value = 0;
-    if (size != 8)
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        const char *digits = "0123456789abcdef", *digit = memchr(digits, text[i], 16);
-        if (digit == NULL)
+    for (int i = 0; i < 8; i++) {
+        int digit = text[i] >= '0' && text[i] <= '9' ? text[i] - '0' : text[i] >= 'a' && text[i] <= 'f' ? text[i] - 'a' + 10 : -1;
+        if (digit < 0)
             return false;
-        *value = *value << 4 | (uint32_t)(digit - digits);
+        *value = *value << 4 | (uint32_t)digit;
     }
     return true;
 }
@@ -67,7 +66,7 @@ static bool parse_begin(vg_lines *lines, vg_sum *sum)
 static bool parse_pieces(vg_lines *lines, vg_sum *sum)
 {
     for (int64_t i = 0; i < sum->pieces; i++) {
-        if (!vg_lines_next(lines) || lines->length < 8 || !parse_hex(lines->line, 8, &sum->crcs[i]))
+        if (!vg_lines_next(lines) || lines->length < 8 || !parse_hex(lines->line, &sum->crcs[i]))
             return false;
         size_t skip = lines->length > 9 ? 9 : lines->length;
         sum->labels[i] = lines->line + skip;
@@ -75,7 +74,7 @@ static bool parse_pieces(vg_lines *lines, vg_sum *sum)
     }
     uint32_t crc;
     size_t above = lines->at < lines->size ? lines->at : lines->size;
-    if (!vg_lines_next(lines) || lines->length != 12 || memcmp(lines->line, "end ", 4) != 0 || !parse_hex(lines->line + 4, 8, &crc))
+    if (!vg_lines_next(lines) || lines->length != 12 || memcmp(lines->line, "end ", 4) != 0 || !parse_hex(lines->line + 4, &crc))
         return false;
     return crc == vg_crc32c(0, lines->text, above) && lines->at == lines->size;
 }
@@ -92,8 +91,10 @@ vg_status vg_sum_parse(const char *path, const char *text, size_t size, vg_sum *
         VG_GO(VG_NEW(&sum->label_sizes, sum->pieces, "checksums"));
         good = parse_pieces(&lines, sum);
     }
-    if (!good)
-        status = vg_fail(VG_INVALID, "%s: is damaged, or no list of checksums; restore it, or remove it to read the file unchecked", path);
+    if (!good) {
+        vg_fail(VG_INVALID, "%s: is damaged, or no list of checksums; restore it, or remove it to read the file unchecked", path);
+        status = VG_INVALID;
+    }
 done:
     if (status != VG_OK)
         vg_sum_free(sum);
@@ -112,33 +113,32 @@ static vg_status compare(const char *path, const vg_sum *sum, int rank, int rank
 {
     struct stat about;
     int64_t first, count;
-    uint32_t *crcs;
+    uint32_t crc;
     if (stat(path, &about) != 0)
         return vg_io_fail(path, "cannot be read");
     if (about.st_size != sum->bytes)
         return vg_fail(VG_INVALID, "%s: has %lld bytes, but %lld were written; make it anew or restore it from a copy", path,
                        (long long)about.st_size, (long long)sum->bytes);
     vg_sum_share(sum->pieces, rank, ranks, &first, &count);
-    VG_TRY(VG_NEW(&crcs, count, "checksums"));
-    vg_status status = vg_sum_pieces(path, sum->bytes, sum->piece, first, count, crcs);
-    for (int64_t i = 0; i < count && status == VG_OK; i++) {
-        int64_t p = first + i, end = (p + 1) * sum->piece < sum->bytes ? (p + 1) * sum->piece : sum->bytes;
-        if (crcs[i] != sum->crcs[p])
-            status = vg_fail(
-                VG_INVALID,
-                "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it from a copy",
-                path, (long long)(p * sum->piece), (long long)end, (long long)p + 1, (long long)sum->pieces,
-                sum->label_sizes[p] > 1 ? (int)sum->label_sizes[p] : 10, sum->label_sizes[p] > 1 ? sum->labels[p] : "no dataset");
+    for (int64_t p = first; p < first + count; p++) {
+        int64_t begin = p * sum->piece, end = sum->bytes - begin < sum->piece ? sum->bytes : begin + sum->piece;
+        bool named = sum->label_sizes[p] > 1;
+        VG_TRY(vg_sum_pieces(path, sum->bytes, sum->piece, p, 1, &crc));
+        if (crc != sum->crcs[p])
+            return vg_fail(VG_INVALID,
+                           "%s: is damaged between bytes %lld and %lld (piece %lld of %lld), where %.*s lies; make it anew or restore it "
+                           "from a copy",
+                           path, (long long)begin, (long long)end, (long long)p + 1, (long long)sum->pieces,
+                           named ? (int)sum->label_sizes[p] : 10, named ? sum->labels[p] : "no dataset");
     }
-    free(crcs);
-    return status;
+    return VG_OK;
 }
 
 /* NAME.h5.sum on rank 0: its text, or nothing where there is none. */
 static vg_status read_sum(const char *path, char **text, size_t *size, bool *summed)
 {
     char *beside;
-    vg_file file;
+    vg_file file = {0};
     VG_TRY(vg_format(&beside, "%s.sum", path));
     vg_status status = VG_OK;
     *summed = access(beside, F_OK) == 0;
@@ -169,7 +169,7 @@ vg_status vg_store_verify(vg_comm *comm, const char *path, bool *summed)
     size_t size = 0;
     if (vg_comm_rank(comm) == 0)
         status = read_sum(path, &text, &size, &head.summed);
-    VG_GO(vg_comm_agree(comm, status));
+    VG_AGREE_GO(comm, status);
     head.size = size;
     VG_GO(vg_comm_broadcast(comm, &head, sizeof head, 0));
     *summed = head.summed;
@@ -177,12 +177,12 @@ vg_status vg_store_verify(vg_comm *comm, const char *path, bool *summed)
         goto done;
     if (vg_comm_rank(comm) != 0)
         status = VG_NEW(&text, (int64_t)head.size, "checksums");
-    VG_GO(vg_comm_agree(comm, status));
+    VG_AGREE_GO(comm, status);
     VG_GO(vg_comm_broadcast(comm, text, head.size, 0));
     status = vg_format(&beside, "%s.sum", path);
     if (status == VG_OK)
         status = vg_sum_parse(beside, text, head.size, &sum);
-    VG_GO(vg_comm_agree(comm, status));
+    VG_AGREE_GO(comm, status);
     status = vg_comm_agree(comm, compare(path, &sum, vg_comm_rank(comm), vg_comm_ranks(comm)));
 done:
     vg_sum_free(&sum);

@@ -90,7 +90,7 @@ static vg_status make_region(const vg_store *store, int64_t dataset, const int64
 
 vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, const void *data)
 {
-    vg_region region;
+    vg_region region = {0};
     vg_runs runs;
     VG_TRY(make_region(store, dataset, offset, count, &region));
     for (int d = 0; d < VG_STORE_DIMENSIONS; d++)

@@ -47,6 +47,17 @@ static int64_t machine_memory(void)
     return least;
 }
 
+int vg_thread_count(const vg_study *study, const vg_comm *comm)
+{
+    cpu_set_t mine;
+    int cores = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1, all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (study->threads > 0)
+        return (int)study->threads;
+    if (cores >= all) /* not bound: the ranks of this node share its cores */
+        cores /= vg_comm_local_ranks(comm);
+    return cores > 0 ? cores : 1;
+}
+
 int64_t vg_memory_limit(const vg_study *study, int local_ranks)
 {
     if (study->memory > 0)

@@ -10,30 +10,33 @@ typedef struct {
     double flops, engine_bytes;
 } estimate;
 
-static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e, FILE *out)
+static vg_status add_space(estimate *e, int64_t columns)
+{
+    int64_t *grown = realloc(e->columns, (size_t)(e->spaces + 1) * sizeof *grown);
+    if (grown == NULL)
+        return vg_fail(VG_NO_MEMORY, "no memory for a list of %lld spaces", (long long)e->spaces + 1);
+    e->columns = grown;
+    e->columns[e->spaces++] = columns;
+    return VG_OK;
+}
+
+static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
+                             FILE *out)
 {
     vg_explained explained = {0};
     vg_status status = vg_explained_open(study, stories, device, m, memory, &explained);
     if (status == VG_OK) {
         const vg_model_shape *shape = vg_model_get_shape(explained.model);
-        fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld\n", study->models[m].name, shape->family, (long long)shape->layers,
-                (long long)shape->width, (long long)shape->vocabulary);
+        fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld\n", study->models[m].name, shape->family,
+                (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary);
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];
         const vg_output *outputs;
         const vg_word_block *blocks;
         int64_t count = vg_attribution_outputs(attribution, &outputs);
-        if (s == 0) {
-            int64_t *grown = realloc(e->columns, (size_t)(e->spaces + count) * sizeof *grown);
-            if (grown == NULL) {
-                status = vg_fail(VG_NO_MEMORY, "no memory for a list of %lld spaces", (long long)(e->spaces + count));
-                break;
-            }
-            e->columns = grown;
-            for (int64_t o = 0; o < count; o++)
-                e->columns[e->spaces++] = outputs[o].columns;
-        }
+        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++)
+            status = add_space(e, outputs[o].columns);
         for (int64_t o = 0; o < count; o++)
             e->feature_bytes += stories->stories[s].count * outputs[o].columns * 5;
         e->words += stories->stories[s].count;
@@ -58,7 +61,8 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
         *rows += vg_responses_rows(responses) - study->alignment.trim[0] - study->alignment.trim[1];
         vg_responses_close(responses);
         if (r > 0 && here != *voxels)
-            return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of subject %s has %lld", path, (long long)here, subject->name, (long long)*voxels);
+            return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of subject %s has %lld", path, (long long)here, subject->name,
+                           (long long)*voxels);
         *voxels = here;
     }
     return VG_OK;
@@ -71,7 +75,8 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
     int64_t gap = study->ridge.gap, *columns;
     for (int64_t d = 0; study->ridge.gap < 0 && d < study->alignment.delay_count; d++)
         gap = study->alignment.delays[d] > gap ? study->alignment.delays[d] : gap;
-    const vg_folds_options options = {.run_rows = &rows, .runs = 1, .outer_folds = study->ridge.outer_folds, .inner_folds = study->ridge.inner_folds, .gap = gap};
+    const vg_folds_options options = {
+        .run_rows = &rows, .runs = 1, .outer_folds = study->ridge.outer_folds, .inner_folds = study->ridge.inner_folds, .gap = gap};
     VG_TRY(vg_folds_create(&options, &folds));
     vg_ridge_plan plan = {.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
     vg_status status = VG_NEW(&columns, e->spaces, "spaces");
@@ -80,9 +85,10 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
     if (status == VG_OK)
         status = vg_ridge_estimate(&plan, columns, e->spaces, &cost);
     if (status == VG_OK) {
-        fprintf(out, "folds: %lld outer, %lld inner, gap %lld rows\n", (long long)study->ridge.outer_folds, (long long)study->ridge.inner_folds, (long long)gap);
-        fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels, (long long)e->spaces,
-                cost.voxel_flops * (double)voxels / 1e9, cost.design_flops / 1e9);
+        fprintf(out, "folds: %lld outer, %lld inner, gap %lld rows\n", (long long)study->ridge.outer_folds,
+                (long long)study->ridge.inner_folds, (long long)gap);
+        fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels,
+                (long long)e->spaces, cost.voxel_flops * (double)voxels / 1e9, cost.design_flops / 1e9);
         fprintf(out, "memory a rank: fits %.0f MB\n", (cost.design_bytes + cost.fit_bytes) / 1e6);
     }
     free(columns);
@@ -97,9 +103,29 @@ static vg_status check_responses(const vg_study *study, const estimate *e, FILE 
         VG_TRY(check_subject(study, &study->responses.subjects[i], &rows, &voxels));
         total += voxels;
     }
-    fprintf(out, "responses: %lld subjects, %lld voxels together, %lld rows each, TR %g s\n", (long long)study->responses.subject_count, (long long)total,
-            (long long)rows, study->responses.tr);
+    fprintf(out, "responses: %lld subjects, %lld voxels together, %lld rows each, TR %g s\n", (long long)study->responses.subject_count,
+            (long long)total, (long long)rows, study->responses.tr);
     return check_fit(study, e, rows, total, out);
+}
+
+static vg_status check_files(const vg_study *study, const vg_stories *stories, estimate *e, FILE *out)
+{
+    vg_file_features files = {0};
+    vg_status status;
+    VG_GO(vg_files_open(study, stories, &files));
+    VG_GO(vg_files_check(study, &files));
+    for (int64_t i = 0; i < files.count; i++) {
+        const vg_file_feature *at = &files.at[i];
+        int64_t columns = vg_responses_voxels(at->table);
+        e->feature_bytes += vg_responses_rows(at->table) * columns * 5;
+        if (at->story > 0)
+            continue;
+        VG_GO(add_space(e, columns));
+        fprintf(out, "features %s: made elsewhere, %lld columns\n", study->features[at->feature].name, (long long)columns);
+    }
+done:
+    vg_files_close(&files);
+    return status;
 }
 
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
@@ -110,9 +136,11 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     for (int64_t s = 0; s < study->story_count; s++)
         fprintf(out, "story %s: %lld words, %.1f s\n", study->stories[s].name, (long long)stories->stories[s].count,
                 stories->stories[s].words[stories->stories[s].count - 1].offset);
-    for (int64_t m = 0; m < study->model_count; m++)
+    for (int64_t m = 0; vg_explains(study) && m < study->model_count; m++)
         VG_TRY(check_model(study, stories, device, m, memory, e, out));
-    fprintf(out, "features: %lld spaces, %lld words, %lld batches, %.3g GFLOP\n", (long long)e->spaces, (long long)e->words, (long long)e->passes, e->flops / 1e9);
+    VG_TRY(check_files(study, stories, e, out));
+    fprintf(out, "features: %lld spaces, %lld words, %lld batches, %.3g GFLOP\n", (long long)e->spaces, (long long)e->words,
+            (long long)e->passes, e->flops / 1e9);
     fprintf(out, "memory a rank: features %.0f MB beside the model; %.1f GB may be taken\n", e->engine_bytes / 1e6, (double)memory / 1e9);
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)

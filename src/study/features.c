@@ -20,8 +20,9 @@ typedef struct {
     const vg_study *study;
     vg_device *device;
     vg_stories stories;
-    vg_explained *models;  /* (model_count) */
-    placed **spaces;       /* (model_count * story_count) -> outputs */
+    vg_file_features files; /* made elsewhere */
+    vg_explained *models;   /* (model_count) */
+    placed **spaces;        /* (model_count * story_count) -> outputs */
     vg_layout *layout;
     unit *units;
     double *cost;
@@ -31,17 +32,9 @@ typedef struct {
     vg_store *store;
 } job;
 
-static bool explains(const vg_study *study)
-{
-    for (int64_t i = 0; i < study->feature_count; i++)
-        if (*study->features[i].method != '\0')
-            return true;
-    return false;
-}
-
 static int64_t models_used(const vg_study *study)
 {
-    return explains(study) ? study->model_count : 0;
+    return vg_explains(study) ? study->model_count : 0;
 }
 
 /* ---- layout --------------------------------------------------------------------------------------------------------------- */
@@ -62,9 +55,16 @@ static vg_status add_space(job *j, int64_t m, int64_t s, int64_t o, const vg_out
     char **names = NULL;
     vg_status status;
     VG_GO(column_names(j->models[m].attributions[s], o, output->columns, &names));
-    vg_store_space space = {.story = j->study->stories[s].name, .model = j->study->models[m].name, .name = output->name,
-                            .layer = *output->layer != '\0' ? output->layer : NULL, .method = output->method, .words = j->stories.stories[s].count,
-                            .columns = output->columns, .column_names = (const char *const *)names, .sees_word = output->sees_word, .path = output->path};
+    vg_store_space space = {.story = j->study->stories[s].name,
+                            .model = j->study->models[m].name,
+                            .name = output->name,
+                            .layer = *output->layer != '\0' ? output->layer : NULL,
+                            .method = output->method,
+                            .words = j->stories.stories[s].count,
+                            .columns = output->columns,
+                            .column_names = (const char *const *)names,
+                            .sees_word = output->sees_word,
+                            .path = output->path};
     at->columns = output->columns;
     VG_GO(vg_features_add_space(j->layout, &space, &at->datasets));
 done:
@@ -96,6 +96,7 @@ static vg_status make_layout(job *j, int64_t *word_tables)
             for (int64_t o = 0; o < count; o++)
                 VG_TRY(add_space(j, m, s, o, &outputs[o], &j->spaces[m * stories + s][o]));
         }
+    VG_TRY(vg_files_add(j->study, j->layout, &j->files));
     return vg_provenance_add(j->layout, j->study, j->plan, j->models);
 }
 
@@ -216,12 +217,13 @@ static void warn_unconverged(const job *j)
         for (int64_t s = 0; s < j->study->story_count; s++) {
             int64_t words = vg_attribution_unconverged(j->models[m].attributions[s]);
             if (words > 0)
-                vg_log(VG_LOG_WARNING, "model %s, story %s: %lld words did not converge by max_steps and are kept (NAME.nodes - 1 = max_steps)",
+                vg_log(VG_LOG_WARNING,
+                       "model %s, story %s: %lld words did not converge by max_steps and are kept (NAME.nodes - 1 = max_steps)",
                        j->study->models[m].name, j->study->stories[s].name, (long long)words);
         }
 }
 
-/* Block 0 of the file is the words; the units follow. */
+/* Block 0 of the file is the words and what was made elsewhere; the units follow. */
 static vg_status run_units(job *j, const int64_t *word_tables)
 {
     room r = {0};
@@ -235,6 +237,7 @@ static vg_status run_units(job *j, const int64_t *word_tables)
     }
     if (rank == 0) {
         VG_TRY(write_words(j, word_tables));
+        VG_TRY(vg_files_write(j->study, j->store, &j->files));
         VG_TRY(vg_store_commit(j->store, 0));
     }
     VG_GO(VG_NEW(&r.values, j->most_outputs, "outputs"));
@@ -262,13 +265,17 @@ static vg_status prepare(job *j, int64_t *word_tables)
 {
     const vg_study *study = j->study;
     int64_t memory = vg_memory_limit(study, vg_comm_local_ranks(j->comm)), models = models_used(study);
-    VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), (int)study->threads, &j->device));
+    VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), vg_thread_count(study, j->comm), &j->device));
     VG_TRY(vg_stories_open(study, &j->stories));
+    VG_TRY(vg_files_open(study, &j->stories, &j->files));
+    if (vg_comm_rank(j->comm) == 0)
+        VG_TRY(vg_files_check(study, &j->files));
     VG_TRY(VG_NEW(&j->models, models, "models"));
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
     for (int64_t m = 0; m < models; m++)
         VG_TRY(vg_explained_open(study, &j->stories, j->device, m, memory, &j->models[m]));
-    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(), (long long)vg_batch_tokens(study, memory)));
+    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(),
+                     (long long)vg_batch_tokens(study, memory)));
     VG_TRY(make_layout(j, word_tables));
     return list_units(j);
 }
@@ -280,14 +287,18 @@ static vg_status features(job *j, int64_t *word_tables)
     vg_status status;
     VG_GO(vg_comm_agree(j->comm, prepare(j, word_tables)));
     VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &path)));
-    vg_store_plan plan = {.path = path, .plan = j->plan, .blocks = j->unit_count + 1, .regions = 4 * j->most_outputs + j->study->story_count + 1, .overwrite = true};
+    vg_store_plan plan = {.path = path,
+                          .plan = j->plan,
+                          .blocks = j->unit_count + 1,
+                          .regions = 4 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1,
+                          .overwrite = true};
     VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));
     VG_GO(vg_store_finish(j->store));
     double seconds = vg_seconds() - began;
     int64_t words = 0;
     for (int64_t s = 0; s < j->study->story_count; s++)
-        words += j->stories.stories[s].count * (explains(j->study) ? j->study->model_count : 1);
+        words += j->stories.stories[s].count * (vg_explains(j->study) ? j->study->model_count : 1);
     vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, path);
     VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", (double)words / seconds));
 done:
@@ -310,6 +321,7 @@ vg_status vg_study_make_features(vg_comm *comm, const vg_study *study)
         free(j.spaces[i]);
     for (int64_t m = 0; j.models != NULL && m < models_used(study); m++)
         vg_explained_free(study, &j.models[m]);
+    vg_files_close(&j.files);
     vg_stories_free(study, &j.stories);
     vg_device_close(j.device);
     free(j.models);

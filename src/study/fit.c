@@ -1,5 +1,5 @@
-/* fit: features.h5 and responses to results.h5. Subjects and tiles of voxels go to the ranks; spaces that fit into memory together share one
- * reading of the responses; subjects who heard the same rows share the factored designs. */
+/* fit: features.h5 and responses to results.h5. Subjects and tiles of voxels go to the ranks; spaces that fit into memory together share
+ * one reading of the responses; subjects who heard the same rows share the factored designs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,8 +45,9 @@ static vg_status collect_spaces(fit_job *job, const char *path)
         }
         space->stories[story] = &job->listed[i];
         if (space->any->columns != job->listed[i].columns)
-            return vg_fail(VG_INVALID, "%s: %s/%s has %lld columns in story %s and %lld in story %s", path, space->any->model, space->any->name,
-                           (long long)space->any->columns, space->any->story, (long long)job->listed[i].columns, job->listed[i].story);
+            return vg_fail(VG_INVALID, "%s: %s/%s has %lld columns in story %s and %lld in story %s", path, space->any->model,
+                           space->any->name, (long long)space->any->columns, space->any->story, (long long)job->listed[i].columns,
+                           job->listed[i].story);
     }
     if (job->space_count == 0)
         return vg_fail(VG_INVALID, "%s: has no features of the study's stories; \"voxgrad features\" makes them", path);
@@ -65,7 +66,8 @@ static vg_status open_runs(fit_job *job, fit_subject *subject)
         VG_TRY(vg_responses_open(&path, 1, NULL, &subject->runs[r]));
         int64_t rows = vg_responses_rows(subject->runs[r]), voxels = vg_responses_voxels(subject->runs[r]);
         if (r > 0 && voxels != subject->voxels)
-            return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of this subject has %lld", path, (long long)voxels, (long long)subject->voxels);
+            return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of this subject has %lld", path, (long long)voxels,
+                           (long long)subject->voxels);
         if (rows <= trimmed)
             return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.trim drops %lld", path, (long long)rows, (long long)trimmed);
         subject->voxels = voxels;
@@ -96,11 +98,12 @@ static vg_status check_rows(const fit_job *job)
                     first = subject->study->name;
                     expected = rows;
                     if (rows < needed / 2)
-                        status = vg_fail(VG_INVALID, "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)",
+                        status = vg_fail(VG_INVALID,
+                                         "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)",
                                          subject->study->runs[r].path, (long long)rows, job->study->stories[s].name, (long long)needed);
                 } else if (rows != expected) {
-                    status = vg_fail(VG_INVALID, "%s: has %lld rows; subject %s has %lld for story %s", subject->study->runs[r].path, (long long)rows, first,
-                                     (long long)expected, job->study->stories[s].name);
+                    status = vg_fail(VG_INVALID, "%s: has %lld rows; subject %s has %lld for story %s", subject->study->runs[r].path,
+                                     (long long)rows, first, (long long)expected, job->study->stories[s].name);
                 }
             }
         }
@@ -173,7 +176,9 @@ static vg_status drop_unusable(fit_job *job)
             continue;
         }
         if (!skip)
-            return vg_fail(VG_INVALID, "subject %s has no usable voxel: every column of %s is constant or not finite; mend it, take the subject out, or set on_bad_subject: skip",
+            return vg_fail(VG_INVALID,
+                           "subject %s has no usable voxel: every column of %s is constant or not finite; mend it, take the subject out, "
+                           "or set on_bad_subject: skip",
                            name, path);
         if (rank == 0)
             vg_log(VG_LOG_WARNING, "subject %s has no usable voxel (every column of %s is constant or not finite): skipped", name, path);
@@ -210,8 +215,8 @@ static vg_status read_labels(const vg_study *study, char ***labels, int64_t *cou
 static vg_status label_atlas(const fit_subject *subject, char **labels, int64_t count, vg_atlas *atlas)
 {
     if (count != subject->voxels)
-        return vg_fail(VG_INVALID, "subject %s has %lld columns, and atlas.columns labels %lld", subject->study->name, (long long)subject->voxels,
-                       (long long)count);
+        return vg_fail(VG_INVALID, "subject %s has %lld columns, and atlas.columns labels %lld", subject->study->name,
+                       (long long)subject->voxels, (long long)count);
     VG_TRY(VG_NEW(&atlas->labels, count, "labels"));
     VG_TRY(VG_NEW(&atlas->names, count, "labels"));
     atlas->voxels = count;
@@ -307,10 +312,14 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
     VG_TRY(VG_NEW(&group->run_rows, subject->study->run_count, "runs"));
     for (int64_t r = 0; r < subject->study->run_count; r++)
         group->run_rows[r] = vg_responses_rows(subject->runs[r]) - study->alignment.trim[0] - study->alignment.trim[1];
-    const vg_folds_options options = {.run_rows = group->run_rows, .runs = subject->study->run_count, .outer_folds = study->ridge.outer_folds,
-                                      .inner_folds = study->ridge.inner_folds, .gap = gap};
+    const vg_folds_options options = {.run_rows = group->run_rows,
+                                      .runs = subject->study->run_count,
+                                      .outer_folds = study->ridge.outer_folds,
+                                      .inner_folds = study->ridge.inner_folds,
+                                      .gap = gap};
     VG_TRY(vg_folds_create(&options, &group->folds));
-    group->plan = (vg_ridge_plan){.folds = group->folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32, .r2 = VG_R2_POOLED};
+    group->plan = (vg_ridge_plan){
+        .folds = group->folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32, .r2 = VG_R2_POOLED};
     return VG_OK;
 }
 
@@ -331,7 +340,8 @@ static vg_status make_groups(fit_job *job)
     return VG_OK;
 }
 
-/* A tile holds a whole number of the solver's tiles and at most 16 million responses; as many spaces share a reading as fit into half the memory. */
+/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; as many spaces share a reading as fit into half the memory.
+ */
 static vg_status make_tiles(fit_job *job, int64_t memory)
 {
     int64_t *columns;
@@ -343,7 +353,8 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
     job->chunk_size = job->space_count;
     for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
         status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
-        while (status == VG_OK && job->chunk_size > 1 && (cost.design_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
+        while (status == VG_OK && job->chunk_size > 1 &&
+               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
             job->chunk_size = (job->chunk_size + 1) / 2;
             status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         }
@@ -355,7 +366,7 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         job->tile_count = 0;
         for (int64_t i = 0; i < job->subject_count; i++) {
             const fit_subject *subject = &job->subjects[i];
-            int64_t wide = (16000000 / subject->rows / cost.tile + 1) * cost.tile;
+            int64_t wide = (4095 / cost.tile + 1) * cost.tile;
             for (int64_t first = 0; first < subject->voxels; first += wide, job->tile_count++) {
                 if (pass == 0)
                     continue;
@@ -383,8 +394,8 @@ static vg_status space_path(const char *above, const fit_space *space, const cha
                      space->any->layer != NULL ? space->any->layer : "", what != NULL ? "/" : "", what != NULL ? what : "");
 }
 
-static vg_status add_values(fit_job *job, const char *above, const fit_space *space, const char *what, int64_t rows, int64_t columns, const char *units,
-                            int64_t *dataset)
+static vg_status add_values(fit_job *job, const char *above, const fit_space *space, const char *what, int64_t rows, int64_t columns,
+                            const char *units, int64_t *dataset)
 {
     char *path;
     VG_TRY(space_path(above, space, what, &path));
@@ -401,11 +412,13 @@ static vg_status add_voxels(fit_job *job, fit_subject *subject)
     size_t longest = 1;
     for (int64_t n = 0; n < subject->atlas.name_count; n++)
         longest = strlen(subject->atlas.names[n]) > longest ? strlen(subject->atlas.names[n]) : longest;
-    const vg_store_member members[] = {{"hemisphere", VG_STORE_TEXT, 1}, {"vertex", VG_STORE_I32, 0}, {"i", VG_STORE_I32, 0}, {"j", VG_STORE_I32, 0},
-                                       {"k", VG_STORE_I32, 0}, {"region", VG_STORE_TEXT, longest}, {"usable", VG_STORE_U8, 0}};
+    const vg_store_member members[] = {{"hemisphere", VG_STORE_TEXT, 1}, {"vertex", VG_STORE_I32, 0}, {"i", VG_STORE_I32, 0},
+                                       {"j", VG_STORE_I32, 0},           {"k", VG_STORE_I32, 0},      {"region", VG_STORE_TEXT, longest},
+                                       {"usable", VG_STORE_U8, 0}};
     char *path;
     VG_TRY(vg_format(&path, "/subjects/%s/voxels", subject->study->name));
-    vg_status status = vg_layout_table(job->layout, path, members, sizeof members / sizeof *members, subject->voxels, &subject->voxel_table);
+    vg_status status =
+        vg_layout_table(job->layout, path, members, sizeof members / sizeof *members, subject->voxels, &subject->voxel_table);
     free(path);
     return status;
 }
@@ -424,9 +437,11 @@ static vg_status add_subject(fit_job *job, fit_subject *subject)
         const fit_space *space = &job->spaces[i];
         status = add_values(job, above, space, "score", 0, subject->voxels, "mean over outer folds of Pearson's r", &subject->score[i]);
         if (status == VG_OK)
-            status = add_values(job, above, space, "r2", 0, subject->voxels, "1 - sum SSE / sum SST over outer folds, penalties chosen by r2", &subject->r2[i]);
+            status = add_values(job, above, space, "r2", 0, subject->voxels,
+                                "1 - sum SSE / sum SST over outer folds, penalties chosen by r2", &subject->r2[i]);
         if (status == VG_OK)
-            status = add_values(job, above, space, "alpha", outer, subject->voxels, "penalty chosen in each outer fold", &subject->alpha[i]);
+            status =
+                add_values(job, above, space, "alpha", outer, subject->voxels, "penalty chosen in each outer fold", &subject->alpha[i]);
     }
     free(above);
     return status;
@@ -448,11 +463,13 @@ static vg_status add_regions(fit_job *job)
         model = a > model ? a : model;
         name = b > name ? b : name;
     }
-    const vg_store_member members[] = {{"subject", VG_STORE_TEXT, subject}, {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name},
-                                       {"layer", VG_STORE_TEXT, 8}, {"region", VG_STORE_TEXT, region}, {"n", VG_STORE_I64, 0},
-                                       {"mean", VG_STORE_F64, 0}, {"sem", VG_STORE_F64, 0}};
-    VG_TRY(vg_layout_table(job->layout, "/regions", members, sizeof members / sizeof *members, job->space_count * job->region_rows, &job->region_table));
-    return vg_layout_text(job->layout, "/regions", "units", "mean: of the voxels' scores (Pearson's r); sem: over voxels; n: voxels with a score");
+    const vg_store_member members[] = {
+        {"subject", VG_STORE_TEXT, subject}, {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
+        {"region", VG_STORE_TEXT, region},   {"n", VG_STORE_I64, 0},          {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0}};
+    VG_TRY(vg_layout_table(job->layout, "/regions", members, sizeof members / sizeof *members, job->space_count * job->region_rows,
+                           &job->region_table));
+    return vg_layout_text(job->layout, "/regions", "units",
+                          "mean: of the voxels' scores (Pearson's r); sem: over voxels; n: voxels with a score");
 }
 
 static const char simulated_note[] = "SIMULATED responses with a known truth (voxgrad simulate), not a brain";
@@ -468,7 +485,8 @@ static vg_status make_layout(fit_job *job)
         if (!job->same_voxels)
             continue;
         VG_TRY(add_values(job, "/group", space, "mean", 0, job->subjects[0].voxels, "mean over subjects of their scores", &space->mean));
-        VG_TRY(add_values(job, "/group", space, "sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean", &space->sem));
+        VG_TRY(
+            add_values(job, "/group", space, "sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean", &space->sem));
     }
     VG_TRY(add_regions(job));
     if (job->simulated) {
@@ -481,12 +499,14 @@ static vg_status make_layout(fit_job *job)
 
 /* ---- the run ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Only files that voxgrad simulate wrote carry the attribute. */
+/* Only files that voxgrad simulate wrote carry the attribute. Before the runs are opened: HDF5 wants one way of opening a file at a time.
+ */
 static vg_status find_simulated(fit_job *job)
 {
-    for (int64_t i = 0; i < job->subject_count; i++)
-        for (int64_t r = 0; r < job->subjects[i].study->run_count; r++) {
-            const char *path = job->subjects[i].study->runs[r].path, *colon = strstr(path, ".h5:");
+    const vg_study *study = job->study;
+    for (int64_t i = 0; i < study->responses.subject_count; i++)
+        for (int64_t r = 0; r < study->responses.subjects[i].run_count; r++) {
+            const char *path = study->responses.subjects[i].runs[r].path, *colon = strstr(path, ".h5:");
             if (colon == NULL)
                 continue;
             char *file_path;
@@ -504,14 +524,14 @@ static vg_status find_simulated(fit_job *job)
 static vg_status open_subjects(fit_job *job)
 {
     const vg_study *study = job->study;
+    VG_TRY(find_simulated(job));
     VG_TRY(VG_NEW(&job->subjects, study->responses.subject_count, "subjects"));
     for (int64_t i = 0; i < study->responses.subject_count; i++) {
         job->subjects[i].study = &study->responses.subjects[i];
         job->subject_count++;
         VG_TRY(open_runs(job, &job->subjects[i]));
     }
-    VG_TRY(check_rows(job));
-    return find_simulated(job);
+    return check_rows(job);
 }
 
 static vg_status prepare(fit_job *job)
@@ -522,8 +542,8 @@ static vg_status prepare(fit_job *job)
     for (int64_t i = 1; i < job->subject_count; i++)
         job->same_voxels &= job->subjects[i].voxels == job->subjects[0].voxels;
     VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
-    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(), (long long)job->tile_count,
-                     (long long)job->chunk_size));
+    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(),
+                     (long long)job->tile_count, (long long)job->chunk_size));
     return make_layout(job);
 }
 
@@ -537,9 +557,9 @@ static vg_status fit_all(fit_job *job)
     vg_progress_begin("fits", mine * job->space_count, "voxels");
     for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
         int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
-        VG_AGREE(job->comm, fit_chunk(job, first, count));
+        VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
-            VG_TRY(fit_summarize(job, first, first + i));
+            VG_TRY(vg_fit_summarize(job, first, first + i));
     }
     vg_progress_end();
     return VG_OK;
@@ -552,20 +572,25 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     bool summed;
     if (study->responses.subject_count == 0)
         return vg_fail(VG_INVALID, "%s: responses.subjects: is missing: a list of {name, runs: {STORY: file}}", study->path);
-    VG_AGREE(job->comm, vg_device_open(study->device, vg_comm_local_rank(job->comm), (int)study->threads, &job->device));
+    VG_AGREE(job->comm, vg_device_open(study->device, vg_comm_local_rank(job->comm), vg_thread_count(study, job->comm), &job->device));
     VG_TRY(vg_store_verify(job->comm, features_path, &summed));
     VG_AGREE(job->comm, collect_spaces(job, features_path));
     VG_AGREE(job->comm, open_subjects(job));
     VG_TRY(drop_unusable(job));
     VG_AGREE(job->comm, prepare(job));
     int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
-    vg_store_plan plan = {.path = path, .plan = job->plan, .blocks = chunks * job->tile_count + job->space_count, .regions = 3 * job->chunk_size + 4, .overwrite = true};
+    vg_store_plan plan = {.path = path,
+                          .plan = job->plan,
+                          .blocks = chunks * job->tile_count + job->space_count,
+                          .regions = 3 * job->chunk_size + 4,
+                          .overwrite = true};
     VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
     VG_TRY(fit_all(job));
     VG_TRY(vg_store_finish(job->store));
     double seconds = vg_seconds() - began;
-    vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits in %.2f s, %.0f voxels/s: %s", (long long)job->subject_count,
-           (long long)job->space_count, (long long)job->fitted_voxels, seconds, (double)job->fitted_voxels / seconds, path);
+    vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits on %lld factorisations a rank, %.2f s, %.0f voxels/s: %s",
+           (long long)job->subject_count, (long long)job->space_count, (long long)job->fitted_voxels, (long long)vg_ridge_factorizations(),
+           seconds, (double)job->fitted_voxels / seconds, path);
     return vg_run_note(job->comm, study, job->device, "fit", seconds, "voxels_per_second", (double)job->fitted_voxels / seconds);
 }
 

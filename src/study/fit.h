@@ -1,5 +1,5 @@
-/* fit: the state of a fit, shared by its three files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through the
- * ridge), fit_summary.c (regions and groups). Known to study alone. */
+/* fit: the state of a fit, shared by its three files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through
+ * the ridge), fit_summary.c (regions and groups). Known to study alone. */
 #ifndef VOXGRAD_STUDY_FIT_H
 #define VOXGRAD_STUDY_FIT_H
 
@@ -16,7 +16,7 @@ typedef struct {
     const vg_study_subject *study;
     vg_responses **runs; /* (study->run_count) */
     int64_t rows, voxels;
-    int64_t group;       /* of subjects with the same stories and rows: they share designs */
+    int64_t group; /* of subjects with the same stories and rows: they share designs */
     bool usable;
     vg_atlas atlas;
     vg_regions regions;
@@ -64,9 +64,9 @@ typedef struct {
 } fit_job;
 
 /* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. */
-vg_status fit_chunk(fit_job *job, int64_t first, int64_t count);
+vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 
 /* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
-vg_status fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
+vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
 
 #endif

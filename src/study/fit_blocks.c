@@ -9,11 +9,20 @@
 
 static vg_align_options align_options(const vg_study *study, int64_t rows)
 {
-    vg_align_options options = {.tr = study->responses.tr, .start = study->responses.start, .rows = rows, .delays = study->alignment.delays,
-                                .delay_count = study->alignment.delay_count, .trim = {study->alignment.trim[0], study->alignment.trim[1]}, .standardize = true};
+    vg_align_options options = {.tr = study->responses.tr,
+                                .start = study->responses.start,
+                                .rows = rows,
+                                .delays = study->alignment.delays,
+                                .delay_count = study->alignment.delay_count,
+                                .trim = {study->alignment.trim[0], study->alignment.trim[1]},
+                                .standardize = true};
     const char *downsample = study->alignment.downsample, *anchor = study->alignment.anchor;
-    options.downsample = strcmp(downsample, "sum") == 0 ? VG_DOWNSAMPLE_SUM : strcmp(downsample, "lanczos") == 0 ? VG_DOWNSAMPLE_LANCZOS : VG_DOWNSAMPLE_MEAN;
-    options.anchor = strcmp(anchor, "midpoint") == 0 ? VG_ANCHOR_MIDPOINT : strcmp(anchor, "offset") == 0 ? VG_ANCHOR_OFFSET : VG_ANCHOR_ONSET;
+    options.downsample = strcmp(downsample, "sum") == 0       ? VG_DOWNSAMPLE_SUM
+                         : strcmp(downsample, "lanczos") == 0 ? VG_DOWNSAMPLE_LANCZOS
+                                                              : VG_DOWNSAMPLE_MEAN;
+    options.anchor = strcmp(anchor, "midpoint") == 0 ? VG_ANCHOR_MIDPOINT
+                     : strcmp(anchor, "offset") == 0 ? VG_ANCHOR_OFFSET
+                                                     : VG_ANCHOR_ONSET;
     return options;
 }
 
@@ -33,7 +42,8 @@ static vg_status align_run(const fit_job *job, const vg_store_space *space, int6
     VG_GO(vg_features_read(job->features, space, features.data, valid));
     VG_GO(vg_features_words(job->features, space->story, &texts, &onsets, &offsets, &words));
     if (words != space->words)
-        VG_GO(vg_fail(VG_INVALID, "story %s: %s has %lld rows for %lld words", space->story, space->name, (long long)space->words, (long long)words));
+        VG_GO(vg_fail(VG_INVALID, "story %s: %s has %lld rows for %lld words", space->story, space->name, (long long)space->words,
+                      (long long)words));
     VG_GO(vg_align(features, onsets, offsets, &options, design, &counts));
     vg_log(VG_LOG_DEBUG, "%s/%s%s%s: %lld of %lld rows are silent", space->model, space->name, space->layer != NULL ? "/" : "",
            space->layer != NULL ? space->layer : "", (long long)counts.silent, (long long)rows);
@@ -93,7 +103,10 @@ static vg_status read_tile(const fit_job *job, const fit_subject *subject, const
     int64_t row = 0;
     for (int64_t r = 0; r < subject->study->run_count; r++) {
         vg_matrix run = {.rows = vg_responses_rows(subject->runs[r]), .columns = tile->count, .ld = tile->count};
-        vg_matrix part = {.data = y.data + row * y.ld, .rows = run.rows - job->study->alignment.trim[0] - job->study->alignment.trim[1], .columns = tile->count, .ld = y.ld};
+        vg_matrix part = {.data = y.data + row * y.ld,
+                          .rows = run.rows - job->study->alignment.trim[0] - job->study->alignment.trim[1],
+                          .columns = tile->count,
+                          .ld = y.ld};
         vg_filter *filter = NULL;
         vg_status status;
         row += part.rows;
@@ -190,7 +203,7 @@ done:
     return status;
 }
 
-vg_status fit_chunk(fit_job *job, int64_t first, int64_t count)
+vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
 {
     int rank = vg_comm_rank(job->comm);
     vg_ridge_design **designs = NULL;

@@ -140,7 +140,7 @@ static vg_status summarize_maps(fit_job *job, int64_t space, const float *all, c
     return status;
 }
 
-vg_status fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
+vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
 {
     int root = (int)(space % vg_comm_ranks(job->comm));
     float *mine = NULL;

@@ -13,42 +13,49 @@ const vg_key vg_study_keys[] = {
     {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "of all random numbers"},
     {"device", VG_KEY_TEXT, AT(device), "auto", NULL, 0, 0, NULL, "cpu, cuda, cuda:N, or auto"},
     {"threads", VG_KEY_WHOLE, AT(threads), "0", NULL, 0, 4096, NULL, "a rank's threads; 0: the cores it may use (never changes a result)"},
-    {"memory", OWN, NULL, NULL, 0, 0, vg_read_memory, "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
-    {"model", OWN, NULL, NULL, 0, 0, vg_read_model, "{name, path, init, seed}: a Hugging Face folder"},
-    {"models", OWN, NULL, NULL, 0, 0, vg_read_models, "a list of such models"},
+    {"memory", OWN, NULL, NULL, 0, 0, vg_key_memory,
+     "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
+    {"model", OWN, NULL, NULL, 0, 0, vg_key_model, "{name, path, init, seed}: a Hugging Face folder"},
+    {"models", OWN, NULL, NULL, 0, 0, vg_key_models, "a list of such models"},
     {"context.words", VG_KEY_WHOLE, AT(context.words), "40", NULL, 1, 1e6, NULL, "words before each word that the model sees"},
     {"context.tokens", VG_KEY_WHOLE, AT(context.tokens), "0", NULL, 0, 1e6, NULL, "above 0: so many tokens instead of words"},
     {"context.mode", VG_KEY_TEXT, AT(context.mode), "sliding", "sliding|anchored|growing", 0, 0, NULL,
      "its start moves with every word; stays while the window grows from half to whole; stays at the story's beginning"},
-    {"context.bos", VG_KEY_TEXT, AT(context.bos), "auto", "auto|none", 0, 0, NULL, "auto: the config's BOS token in front, where it has one"},
+    {"context.bos", VG_KEY_TEXT, AT(context.bos), "auto", "auto|none", 0, 0, NULL,
+     "auto: the config's BOS token in front, where it has one"},
     {"target.token", VG_KEY_TEXT, AT(target.token), "next", "next|argmax", 0, 0, NULL, "the token really heard, or the model's own choice"},
-    {"target.of", VG_KEY_TEXT, AT(target.of), "log_prob", "log_prob|logit|prob|surprisal|contrast|entropy|kl", 0, 0, NULL, "what is explained"},
+    {"target.of", VG_KEY_TEXT, AT(target.of), "log_prob", "log_prob|logit|prob|surprisal|contrast|entropy|kl", 0, 0, NULL,
+     "what is explained"},
     {"target.span", VG_KEY_TEXT, AT(target.span), "first", "first|word", 0, 0, NULL, "the word's first token, or all of them: the sum"},
-    {"features", OWN, NULL, NULL, 0, 0, vg_read_features, "a list of {method, name, words, ...}, or {name, file: made elsewhere}"},
-    {"stories", OWN, NULL, NULL, 0, 0, vg_read_stories, "a list of {name, words: TextGrid/TSV/JSON, tier, offset}"},
+    {"features", OWN, NULL, NULL, 0, 0, vg_key_features, "a list of {method, name, words, ...}, or {name, file: made elsewhere}"},
+    {"stories", OWN, NULL, NULL, 0, 0, vg_key_stories, "a list of {name, words: TextGrid/TSV/JSON, tier, offset}"},
     {"responses.tr", VG_KEY_REAL, AT(responses.tr), "2.0", NULL, 1e-3, 1e3, NULL, "seconds between rows"},
     {"responses.start", VG_KEY_REAL, AT(responses.start), "0.0", NULL, 0, 0, NULL, "story time of row 0, s"},
-    {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL, "a subject without a usable voxel: stop, or leave it out"},
-    {"responses.subjects", OWN, NULL, NULL, 0, 0, vg_read_subjects, "a list of {name, runs: {STORY: file}}"},
+    {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL,
+     "a subject without a usable voxel: stop, or leave it out"},
+    {"responses.subjects", OWN, NULL, NULL, 0, 0, vg_key_subjects, "a list of {name, runs: {STORY: file}}"},
     {"alignment.downsample", VG_KEY_TEXT, AT(alignment.downsample), "mean", "mean|sum|lanczos", 0, 0, NULL, "words to TRs"},
     {"alignment.anchor", VG_KEY_TEXT, AT(alignment.anchor), "onset", "onset|midpoint|offset", 0, 0, NULL, "which time of a word counts"},
-    {"alignment.delays", OWN, "[1, 2, 3, 4, 5]", NULL, 0, 0, vg_read_delays, "FIR delays in TRs"},
-    {"alignment.trim", OWN, "[0, 0]", NULL, 0, 0, vg_read_trim, "rows dropped at both ends of a run, after delaying"},
-    {"alignment.filter", OWN, "{high_pass: 128}", NULL, 0, 0, vg_read_filter,
+    {"alignment.delays", OWN, "[1, 2, 3, 4, 5]", NULL, 0, 0, vg_key_delays, "FIR delays in TRs"},
+    {"alignment.trim", OWN, "[0, 0]", NULL, 0, 0, vg_key_trim, "rows dropped at both ends of a run, after delaying"},
+    {"alignment.filter", OWN, "{high_pass: 128}", NULL, 0, 0, vg_key_filter,
      "of the responses: {high_pass: s}, {savgol: {window: s, order: n}}, {polynomial: n}, none"},
     {"alignment.standardize", VG_KEY_TEXT, AT(alignment.standardize), "run", "run", 0, 0, NULL, "z-score per run"},
-    {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_read_alphas, "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
+    {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_key_alphas,
+     "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
     {"ridge.outer_folds", VG_KEY_WHOLE, AT(ridge.outer_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that are scored"},
     {"ridge.inner_folds", VG_KEY_WHOLE, AT(ridge.inner_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that choose the penalty"},
-    {"ridge.gap", OWN, "auto", NULL, 0, 0, vg_read_gap, "training rows dropped beside held-out ones; auto: the longest delay"},
+    {"ridge.gap", OWN, "auto", NULL, 0, 0, vg_key_gap, "training rows dropped beside held-out ones; auto: the longest delay"},
     {"ridge.score", VG_KEY_TEXT, AT(ridge.score), "correlation", "correlation", 0, 0, NULL, "what chooses the penalty and is reported"},
-    {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_read_columns, "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
-    {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_read_regions, "{REGION: [label, ...]}"},
+    {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_key_columns,
+     "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
+    {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_key_regions, "{REGION: [label, ...]}"},
     {"simulate.seed", VG_KEY_WHOLE, AT(simulate.seed), "0", NULL, 0, 0, NULL, "of the simulated brain"},
     {"simulate.lag", VG_KEY_REAL, AT(simulate.lag), "4.5", NULL, 0.1, 60, NULL, "seconds from a word to the peak of the response to it"},
     {"simulate.noise.ar1", VG_KEY_REAL, AT(simulate.ar1), "0.4", NULL, 0, 0.99, NULL, "autocorrelation of the noise from row to row"},
     {"simulate.tail", VG_KEY_REAL, AT(simulate.tail), "10.0", NULL, 0, 1e4, NULL, "seconds of rows after the last word"},
-    {"simulate.regions", OWN, NULL, NULL, 0, 0, vg_read_planted, "{REGION: {space: NAME or NAME/LL, voxels: n, r2: share of variance}}, from the first voxel on"},
+    {"simulate.regions", OWN, NULL, NULL, 0, 0, vg_key_planted,
+     "{REGION: {space: NAME or NAME/LL, voxels: n, r2: share of variance}}, from the first voxel on"},
     {0},
 };
 
@@ -69,31 +76,40 @@ const vg_key vg_feature_keys[] = {
     {"method", VG_KEY_TEXT, AT(method), "", NULL, 0, 0, NULL, "which space; voxgrad info lists them"},
     {"name", VG_KEY_TEXT, AT(name), "", NULL, 0, 0, NULL, "its name in files and tables; default: the method"},
     {"words", VG_KEY_WHOLE, AT(words), "10", NULL, 1, 1e5, NULL, "K: words before the target that are attributed"},
-    {"layers", OWN, NULL, NULL, 0, 0, vg_read_layers, "all, or a list of 0 .. layers and final"},
-    {"at", VG_KEY_TEXT, AT(at), "context", "context|word", 0, 0, NULL, "activations: the state that predicts the word, or the word's own once read"},
+    {"layers", OWN, NULL, NULL, 0, 0, vg_key_layers, "all, or a list of 0 .. layers and final"},
+    {"at", VG_KEY_TEXT, AT(at), "context", "context|word", 0, 0, NULL,
+     "activations: the state that predicts the word, or the word's own once read"},
     {"reduce", VG_KEY_TEXT, AT(reduce), "auto", "auto|sum|mean|l1|l2|last", 0, 0, NULL,
-     "over a word's tokens: gradient_norm (sum, mean, l2), gradient_x_input (l2, l1, sum, mean), integrated_gradients, attention (sum, mean), activations at "
+     "over a word's tokens: gradient_norm (sum, mean, l2), gradient_x_input (l2, l1, sum, mean), integrated_gradients, attention (sum, "
+     "mean), activations at "
      "word (last, mean), static (mean, sum); auto: the first"},
-    {"normalize", VG_KEY_TEXT, AT(normalize), "none", "none|sum|max", 0, 0, NULL, "each row of word scores by the sum or the largest of their magnitudes"},
+    {"normalize", VG_KEY_TEXT, AT(normalize), "none", "none|sum|max", 0, 0, NULL,
+     "each row of word scores by the sum or the largest of their magnitudes"},
     {"sign", VG_KEY_TEXT, AT(sign), "keep", "keep|abs", 0, 0, NULL, "of word scores"},
     {"erase", VG_KEY_TEXT, AT(erase), "delete", "delete|zero|replace|mask|value_zeroing", 0, 0, NULL, "erasure: how a word goes"},
     {"replacement", VG_KEY_TEXT, AT(replacement), "", NULL, 0, 0, NULL, "erasure by replace: the token put in its place"},
-    {"path", VG_KEY_TEXT, AT(path), "window", "window|recent", 0, 0, NULL, "path methods: what moves: the whole window, or the K words alone"},
-    {"baseline", OWN, "mean_scaled", NULL, 0, 0, vg_read_baseline, "path methods: mean_scaled, mean, zero, pad, or {token: STRING}"},
+    {"path", VG_KEY_TEXT, AT(path), "window", "window|recent", 0, 0, NULL,
+     "path methods: what moves: the whole window, or the K words alone"},
+    {"baseline", OWN, "mean_scaled", NULL, 0, 0, vg_key_baseline, "path methods: mean_scaled, mean, zero, pad, or {token: STRING}"},
     {"baseline_scale", VG_KEY_REAL, AT(baseline_scale), "1.0", NULL, 1e-6, 1e6, NULL, "path methods: a factor on the baseline"},
     {"tolerance", VG_KEY_REAL, AT(tolerance), "1.0e-2", NULL, 1e-12, 1, NULL, "path methods: relative error of a word's scores"},
     {"max_steps", VG_KEY_WHOLE, AT(max_steps), "256", NULL, 16, 1048576, NULL, "path methods: panels at most: 16, 32, 64, ..."},
     {"steps", VG_KEY_WHOLE, AT(steps), "0", NULL, 0, 1048576, NULL, "path methods: exactly so many panels; 0: to the tolerance"},
-    {"residual_every", VG_KEY_WHOLE, AT(residual_every), "16", NULL, 1, 1e9, NULL, "integrated_gradients, path window: completeness is looked at for every so many words"},
+    {"residual_every", VG_KEY_WHOLE, AT(residual_every), "16", NULL, 1, 1e9, NULL,
+     "integrated_gradients, path window: completeness is looked at for every so many words"},
     {"strict", VG_KEY_TEXT, AT(strict), "false", "false|true", 0, 0, NULL, "path methods: a word that does not converge is an error"},
-    {"site", VG_KEY_TEXT, AT(site), "block", "block|mlp|attn", 0, 0, NULL, "layer_conductance: of the block's output, or of what its MLP or attention writes"},
-    {"positions", VG_KEY_TEXT, AT(positions), "last", "last|sum", 0, 0, NULL, "layer_conductance: units at the last position, or summed over positions"},
+    {"site", VG_KEY_TEXT, AT(site), "block", "block|mlp|attn", 0, 0, NULL,
+     "layer_conductance: of the block's output, or of what its MLP or attention writes"},
+    {"positions", VG_KEY_TEXT, AT(positions), "last", "last|sum", 0, 0, NULL,
+     "layer_conductance: units at the last position, or summed over positions"},
     {"by_word", VG_KEY_TEXT, AT(by_word), "false", "false|true", 0, 0, NULL, "layer_conductance: K columns, the part of each input word"},
-    {"form", VG_KEY_TEXT, AT(form), "net", "net|l1|share", 0, 0, NULL, "layer_influence: what a block writes, the residual's units, or its share of the total"},
+    {"form", VG_KEY_TEXT, AT(form), "net", "net|l1|share", 0, 0, NULL,
+     "layer_influence: what a block writes, the residual's units, or its share of the total"},
     {"size", VG_KEY_WHOLE, AT(size), "10", NULL, 1, 1048576, NULL, "random: columns"},
     {"ar1", VG_KEY_REAL, AT(ar1), "0.5", NULL, -0.999, 0.999, NULL, "random: autocorrelation from word to word"},
     {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "random"},
-    {"file", VG_KEY_PATH, AT(file), "", NULL, 0, 0, NULL, "features made elsewhere: .npy (words, columns); {STORY} stands for the story's name"},
+    {"file", VG_KEY_PATH, AT(file), "", NULL, 0, 0, NULL,
+     "features made elsewhere: .npy (words, columns); {STORY} stands for the story's name"},
     {0},
 };
 
@@ -111,7 +127,7 @@ const vg_key vg_story_keys[] = {
 #define AT(field) offsetof(vg_study_subject, field)
 const vg_key vg_subject_keys[] = {
     {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
-    {"runs", OWN, NULL, NULL, 0, 0, vg_read_runs, "{STORY: responses, rows x voxels: text, .npy or FILE.h5:/dataset}"},
+    {"runs", OWN, NULL, NULL, 0, 0, vg_key_runs, "{STORY: responses, rows x voxels: text, .npy or FILE.h5:/dataset}"},
     {0},
 };
 
@@ -207,18 +223,28 @@ static vg_status set_default(const vg_yaml *yaml, const vg_key *row, vg_study *s
     return status;
 }
 
-static vg_status unknown_key(const vg_yaml *yaml, struct fy_node *node, const char *path, const char *prefix, const vg_key *keys)
+/* The names that may stand where `name` stands: of keys, and of sections. */
+static vg_status unknown_key(const vg_yaml *yaml, struct fy_node *node, const char *shown, const char *name, const char *prefix,
+                             const vg_key *keys)
 {
-    const char *known[64];
-    size_t count = 0;
-    for (; keys->path != NULL && count < 63; keys++)
-        known[count++] = keys->path;
+    enum { MOST = 64 };
+    char names[MOST][64];
+    const char *known[MOST + 1];
+    int count = 0;
+    size_t skip = strlen(prefix);
+    for (; keys->path != NULL && count < MOST; keys++) {
+        if (strncmp(keys->path, prefix, skip) != 0)
+            continue;
+        const char *rest = keys->path + skip;
+        snprintf(names[count], sizeof names[count], "%.*s", (int)strcspn(rest, "."), rest);
+        known[count] = names[count];
+        count++;
+    }
     known[count] = NULL;
-    const char *near = vg_nearest(path, known);
-    if (near == NULL)
-        return vg_yaml_fail(yaml, node, path, "unknown key; --help lists the keys");
-    size_t skip = strncmp(near, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
-    return vg_yaml_fail(yaml, node, path, "unknown key; did you mean \"%s\"?", near + skip);
+    const char *near = vg_nearest(name, known);
+    if (near != NULL)
+        return vg_yaml_fail(yaml, node, shown, "unknown key; did you mean \"%s\"?", near);
+    return vg_yaml_fail(yaml, node, shown, "unknown key; --help lists the keys");
 }
 
 static const vg_key *find(const vg_key *keys, const char *path, bool *section)
@@ -234,8 +260,8 @@ static const vg_key *find(const vg_key *keys, const char *path, bool *section)
 }
 
 /* prefix: "" or "alignment."; shown: where the section stands in the file, for messages. */
-static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, const char *shown, const char *prefix, const vg_key *keys, vg_study *study,
-                              void *item)
+static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, const char *shown, const char *prefix, const vg_key *keys,
+                              vg_study *study, void *item)
 {
     if (!fy_node_is_mapping(mapping))
         return vg_yaml_fail(yaml, mapping, *shown != '\0' ? shown : "study", "a section of \"key: value\" lines is expected here");
@@ -251,7 +277,7 @@ static vg_status read_mapping(const vg_yaml *yaml, struct fy_node *mapping, cons
         VG_GO(vg_format(&full, "%s%s%s", shown, *shown != '\0' ? "." : "", name));
         const vg_key *row = find(keys, path, &section);
         if (row == NULL && !section) {
-            status = unknown_key(yaml, key_node, path, prefix, keys);
+            status = unknown_key(yaml, key_node, full, name, prefix, keys);
         } else if (value == NULL) {
             status = vg_yaml_fail(yaml, key_node, full, "has no value");
         } else if (row != NULL) {
@@ -299,13 +325,19 @@ static void print_table(const char *title, const vg_key *keys, FILE *out)
 {
     fprintf(out, "\n%s\n", title);
     for (; keys->path != NULL; keys++)
-        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path, keys->standard == NULL ? "-" : *keys->standard == '\0' ? "\"\"" : keys->standard, keys->meaning,
-                keys->choices != NULL ? " (" : "", keys->choices != NULL ? keys->choices : "", keys->choices != NULL ? ")" : "");
+        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path,
+                keys->standard == NULL    ? "-"
+                : *keys->standard == '\0' ? "\"\""
+                                          : keys->standard,
+                keys->meaning, keys->choices != NULL ? " (" : "", keys->choices != NULL ? keys->choices : "",
+                keys->choices != NULL ? ")" : "");
 }
 
 void vg_study_print_keys(FILE *out)
 {
-    fprintf(out, "Keys of a study (key, default, meaning). Paths are relative to the study's file; ${NAME} and ${NAME:-default} are expanded.\n");
+    fprintf(
+        out,
+        "Keys of a study (key, default, meaning). Paths are relative to the study's file; ${NAME} and ${NAME:-default} are expanded.\n");
     print_table("study", vg_study_keys, out);
     print_table("model, models[]", vg_model_keys, out);
     print_table("features[]", vg_feature_keys, out);

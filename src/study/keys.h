@@ -30,7 +30,7 @@ vg_status vg_keys_read(const vg_yaml *yaml, struct fy_node *mapping, const char 
 void vg_keys_free(const vg_key *keys, void *item);
 
 /* The readers of keys with a shape of their own (readers.c). */
-vg_key_reader vg_read_model, vg_read_models, vg_read_features, vg_read_stories, vg_read_subjects, vg_read_runs, vg_read_delays, vg_read_trim,
-    vg_read_filter, vg_read_alphas, vg_read_gap, vg_read_layers, vg_read_baseline, vg_read_columns, vg_read_regions, vg_read_planted, vg_read_memory;
+vg_key_reader vg_key_model, vg_key_models, vg_key_features, vg_key_stories, vg_key_subjects, vg_key_runs, vg_key_delays, vg_key_trim,
+    vg_key_filter, vg_key_alphas, vg_key_gap, vg_key_layers, vg_key_baseline, vg_key_columns, vg_key_regions, vg_key_planted, vg_key_memory;
 
 #endif

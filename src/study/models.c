@@ -60,10 +60,12 @@ static vg_status find_token(const vg_tokenizer *tokenizer, const char *name, con
     *token = count == 1 ? tokens.ids[0] : -1;
     vg_tokens_free(&tokens);
     return count == 1 ? VG_OK
-                      : vg_fail(VG_INVALID, "features: %s: %s: \"%s\" is %lld tokens of this model; one is needed", name, key, text, (long long)count);
+                      : vg_fail(VG_INVALID, "features: %s: %s: \"%s\" is %lld tokens of this model; one is needed", name, key, text,
+                                (long long)count);
 }
 
-static vg_status find_tokens(const vg_study_feature *feature, const vg_tokenizer *tokenizer, const vg_model *model, vg_space_request *request)
+static vg_status find_tokens(const vg_study_feature *feature, const vg_tokenizer *tokenizer, const vg_model *model,
+                             vg_space_request *request)
 {
     if (strcmp(feature->erase, "replace") == 0)
         VG_TRY(find_token(tokenizer, feature->name, "replacement", feature->replacement, &request->replacement));
@@ -73,12 +75,14 @@ static vg_status find_tokens(const vg_study_feature *feature, const vg_tokenizer
         request->baseline = "token";
         request->baseline_token = vg_model_get_shape(model)->pad;
         if (request->baseline_token < 0)
-            return vg_fail(VG_INVALID, "features: %s: baseline: pad: this model's config.json names no pad token (pad_token_id)", feature->name);
+            return vg_fail(VG_INVALID, "features: %s: baseline: pad: this model's config.json names no pad token (pad_token_id)",
+                           feature->name);
     }
     return VG_OK;
 }
 
-static vg_status make_requests(const vg_study *study, const vg_tokenizer *tokenizer, const vg_model *model, vg_space_request **requests, int64_t *count)
+static vg_status make_requests(const vg_study *study, const vg_tokenizer *tokenizer, const vg_model *model, vg_space_request **requests,
+                               int64_t *count)
 {
     *count = 0;
     VG_TRY(VG_NEW(requests, study->feature_count, "features"));
@@ -87,15 +91,33 @@ static vg_status make_requests(const vg_study *study, const vg_tokenizer *tokeni
         if (*feature->method == '\0')
             continue;
         vg_space_request *request = &(*requests)[(*count)++];
-        *request = (vg_space_request){.method = feature->method, .name = feature->name, .words = feature->words,
-                                      .all_layers = feature->all_layers, .final_layer = feature->final_layer,
-                                      .layers = feature->layers, .layer_count = feature->layer_count,
-                                      .reduce = feature->reduce, .normalize = feature->normalize, .sign = feature->sign, .at = feature->at,
-                                      .erase = feature->erase, .path = feature->path, .baseline = feature->baseline, .baseline_scale = feature->baseline_scale,
-                                      .tolerance = feature->tolerance, .max_steps = feature->max_steps, .steps = feature->steps,
-                                      .residual_every = feature->residual_every, .strict = strcmp(feature->strict, "true") == 0,
-                                      .site = feature->site, .positions = feature->positions, .by_word = strcmp(feature->by_word, "true") == 0,
-                                      .form = feature->form, .size = feature->size, .ar1 = feature->ar1, .seed = (uint64_t)feature->seed};
+        *request = (vg_space_request){.method = feature->method,
+                                      .name = feature->name,
+                                      .words = feature->words,
+                                      .all_layers = feature->all_layers,
+                                      .final_layer = feature->final_layer,
+                                      .layers = feature->layers,
+                                      .layer_count = feature->layer_count,
+                                      .reduce = feature->reduce,
+                                      .normalize = feature->normalize,
+                                      .sign = feature->sign,
+                                      .at = feature->at,
+                                      .erase = feature->erase,
+                                      .path = feature->path,
+                                      .baseline = feature->baseline,
+                                      .baseline_scale = feature->baseline_scale,
+                                      .tolerance = feature->tolerance,
+                                      .max_steps = feature->max_steps,
+                                      .steps = feature->steps,
+                                      .residual_every = feature->residual_every,
+                                      .strict = strcmp(feature->strict, "true") == 0,
+                                      .site = feature->site,
+                                      .positions = feature->positions,
+                                      .by_word = strcmp(feature->by_word, "true") == 0,
+                                      .form = feature->form,
+                                      .size = feature->size,
+                                      .ar1 = feature->ar1,
+                                      .seed = (uint64_t)feature->seed};
         VG_TRY(find_tokens(feature, tokenizer, model, request));
     }
     return VG_OK;
@@ -103,8 +125,9 @@ static vg_status make_requests(const vg_study *study, const vg_tokenizer *tokeni
 
 static vg_target_kind target_kind(const char *of)
 {
-    static const char *const names[] = {[VG_TARGET_LOG_PROB] = "log_prob", [VG_TARGET_LOGIT] = "logit", [VG_TARGET_PROB] = "prob",
-                                        [VG_TARGET_SURPRISAL] = "surprisal", [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy", [VG_TARGET_KL] = "kl"};
+    static const char *const names[] = {
+        [VG_TARGET_LOG_PROB] = "log_prob", [VG_TARGET_LOGIT] = "logit",     [VG_TARGET_PROB] = "prob", [VG_TARGET_SURPRISAL] = "surprisal",
+        [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy", [VG_TARGET_KL] = "kl"};
     int kind = 0;
     while (strcmp(names[kind], of) != 0) /* keys.c allows these alone */
         kind++;
@@ -124,22 +147,28 @@ static vg_status put_onsets(const vg_story *story, vg_passage *passage)
     return VG_OK;
 }
 
-static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer, const vg_space_request *requests,
-                               int64_t count, int64_t memory, int64_t s, vg_explained *explained)
+static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
+                               const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
 {
-    const vg_context context = {.mode = context_mode(study->context.mode), .words = study->context.words, .tokens = study->context.tokens,
-                                .whole_word = strcmp(study->target.span, "word") == 0, .target = target_kind(study->target.of), .argmax = strcmp(study->target.token, "argmax") == 0,
+    const vg_context context = {.mode = context_mode(study->context.mode),
+                                .words = study->context.words,
+                                .tokens = study->context.tokens,
+                                .whole_word = strcmp(study->target.span, "word") == 0,
+                                .target = target_kind(study->target.of),
+                                .argmax = strcmp(study->target.token, "argmax") == 0,
                                 .bos = strcmp(study->context.bos, "auto") == 0};
     const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(study, memory)};
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
     VG_TRY(put_onsets(&stories->stories[s], &explained->passages[s]));
-    vg_status status = vg_attribution_create(explained->model, &explained->passages[s], &context, requests, count, &plan, &explained->attributions[s]);
+    vg_status status =
+        vg_attribution_create(explained->model, &explained->passages[s], &context, requests, count, &plan, &explained->attributions[s]);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "story %s: ", study->stories[s].name);
 }
 
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, vg_explained *explained)
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
+                            vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
     const vg_model_options options = {.random = strcmp(model->init, "random") == 0, .seed = (uint64_t)model->seed};

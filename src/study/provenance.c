@@ -70,6 +70,17 @@ vg_status vg_output_make(vg_comm *comm, const vg_study *study)
     return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? vg_folder_make(study->output, false) : VG_OK);
 }
 
+vg_status vg_study_hold(vg_comm *comm, const vg_study *study, vg_store_lock **lock)
+{
+    VG_TRY(vg_output_make(comm, study));
+    return vg_store_lock_take(comm, study->output, lock);
+}
+
+void vg_study_release(vg_store_lock *lock)
+{
+    vg_store_lock_free(lock);
+}
+
 /* One object a rank: {"rank": 0, "host": ..., "device": ..., "threads": ...}. */
 static json_t *describe_ranks(const char *all, const size_t *sizes, int ranks)
 {
@@ -106,7 +117,8 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     return status;
 }
 
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate)
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate)
 {
     char mine[512], host[256] = "";
     void *all = NULL;

@@ -44,8 +44,8 @@ static vg_status check_name(const vg_yaml *yaml, struct fy_node *node, const cha
 }
 
 /* Every item of a list by its table of keys; items of `size` bytes whose first member of interest is a name. */
-static vg_status read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items, size_t size,
-                            int64_t *count)
+static vg_status read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items,
+                            size_t size, int64_t *count)
 {
     VG_TRY(sequence(yaml, node, key, count));
     VG_TRY(vg_allocate(items, *count, size, key));
@@ -64,7 +64,7 @@ static vg_status check_twice(const vg_yaml *yaml, struct fy_node *node, const ch
 
 /* ---- models, features, stories ---------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_model(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_model(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (study->model_count > 0)
@@ -75,7 +75,7 @@ vg_status vg_read_model(const vg_yaml *yaml, struct fy_node *node, const char *k
     return check_name(yaml, node, key, study->models->name, "model");
 }
 
-vg_status vg_read_models(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_models(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (study->model_count > 0)
@@ -101,7 +101,7 @@ static vg_status finish_feature(const vg_yaml *yaml, struct fy_node *node, const
     return check_name(yaml, node, key, feature->name, "feature");
 }
 
-vg_status vg_read_features(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_features(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_feature_keys, study, (void **)&study->features, sizeof *study->features, &study->feature_count));
@@ -110,12 +110,13 @@ vg_status vg_read_features(const vg_yaml *yaml, struct fy_node *node, const char
         VG_TRY(finish_feature(yaml, entry, key, &study->features[i]));
         for (int64_t j = 0; j < i; j++)
             if (strcmp(study->features[i].name, study->features[j].name) == 0)
-                return vg_yaml_fail(yaml, entry, key, "two entries are called \"%s\"; give one a name of its own (name: ...)", study->features[i].name);
+                return vg_yaml_fail(yaml, entry, key, "two entries are called \"%s\"; give one a name of its own (name: ...)",
+                                    study->features[i].name);
     }
     return VG_OK;
 }
 
-vg_status vg_read_layers(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_layers(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)study;
     vg_study_feature *feature = item;
@@ -137,7 +138,7 @@ vg_status vg_read_layers(const vg_yaml *yaml, struct fy_node *node, const char *
 }
 
 /* A word, or {token: STRING}. */
-vg_status vg_read_baseline(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_baseline(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     static const char *const known[] = {"mean_scaled", "mean", "zero", "pad", NULL};
     vg_study_feature *feature = item;
@@ -157,7 +158,7 @@ vg_status vg_read_baseline(const vg_yaml *yaml, struct fy_node *node, const char
     return vg_yaml_fail(yaml, node, key, "mean_scaled, mean, zero, pad or {token: STRING} is expected here");
 }
 
-vg_status vg_read_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_story_keys, study, (void **)&study->stories, sizeof *study->stories, &study->story_count));
@@ -171,7 +172,7 @@ vg_status vg_read_stories(const vg_yaml *yaml, struct fy_node *node, const char 
 
 /* ---- subjects ---------------------------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_subjects(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_subjects(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_items(yaml, node, key, vg_subject_keys, study, (void **)&study->responses.subjects, sizeof *study->responses.subjects,
@@ -202,7 +203,7 @@ static vg_status read_run(const vg_yaml *yaml, struct fy_node_pair *pair, const 
     return status;
 }
 
-vg_status vg_read_runs(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_runs(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)study;
     vg_study_subject *subject = item;
@@ -218,7 +219,7 @@ vg_status vg_read_runs(const vg_yaml *yaml, struct fy_node *node, const char *ke
 
 /* ---- alignment ---------------------------------------------------------------------------------------------------------------- */
 
-vg_status vg_read_delays(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_delays(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(read_wholes(yaml, node, key, &study->alignment.delays, &study->alignment.delay_count));
@@ -232,7 +233,7 @@ vg_status vg_read_delays(const vg_yaml *yaml, struct fy_node *node, const char *
     return VG_OK;
 }
 
-vg_status vg_read_trim(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_trim(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     int64_t *trim = NULL, count;
@@ -255,7 +256,7 @@ static vg_status read_savgol(const vg_yaml *yaml, struct fy_node *value, const c
     return vg_yaml_whole(yaml, order, key, &study->alignment.savgol_order);
 }
 
-vg_status vg_read_filter(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_filter(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     free(study->alignment.filter);
@@ -265,7 +266,8 @@ vg_status vg_read_filter(const vg_yaml *yaml, struct fy_node *node, const char *
     void *previous = NULL;
     struct fy_node_pair *pair = fy_node_is_mapping(node) ? fy_node_mapping_iterate(node, &previous) : NULL;
     if (pair == NULL || fy_node_mapping_item_count(node) != 1 || fy_node_pair_value(pair) == NULL)
-        return vg_yaml_fail(yaml, node, key, "none, {high_pass: seconds}, {savgol: {window: seconds, order: n}} or {polynomial: n} is expected here");
+        return vg_yaml_fail(yaml, node, key,
+                            "none, {high_pass: seconds}, {savgol: {window: seconds, order: n}} or {polynomial: n} is expected here");
     VG_TRY(vg_yaml_text(yaml, fy_node_pair_key(pair), key, &study->alignment.filter));
     struct fy_node *value = fy_node_pair_value(pair);
     if (strcmp(study->alignment.filter, "high_pass") == 0) {
@@ -310,7 +312,7 @@ static vg_status spaced_alphas(const vg_yaml *yaml, struct fy_node *node, const 
     return VG_OK;
 }
 
-vg_status vg_read_alphas(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_alphas(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     free(study->ridge.alphas);
@@ -328,7 +330,7 @@ vg_status vg_read_alphas(const vg_yaml *yaml, struct fy_node *node, const char *
     return VG_OK;
 }
 
-vg_status vg_read_gap(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_gap(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     study->ridge.gap = -1;
@@ -339,7 +341,7 @@ vg_status vg_read_gap(const vg_yaml *yaml, struct fy_node *node, const char *key
 }
 
 /* "4G", "800M", "2.5G", or bytes. */
-vg_status vg_read_memory(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_memory(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     char *text;
@@ -364,7 +366,7 @@ static vg_status read_texts(const vg_yaml *yaml, struct fy_node *node, const cha
 }
 
 /* A list of labels, or the file that holds them. */
-vg_status vg_read_columns(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_columns(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     if (!fy_node_is_scalar(node))
@@ -398,7 +400,7 @@ static struct fy_node *value_at(struct fy_node *mapping, int64_t index)
     return fy_node_pair_value(fy_node_mapping_get_by_index(mapping, (int)index));
 }
 
-vg_status vg_read_regions(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_regions(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(named_regions(yaml, node, key, &study->atlas.regions, &study->atlas.region_count));
@@ -407,7 +409,7 @@ vg_status vg_read_regions(const vg_yaml *yaml, struct fy_node *node, const char 
     return VG_OK;
 }
 
-vg_status vg_read_planted(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+vg_status vg_key_planted(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
     VG_TRY(named_regions(yaml, node, key, &study->simulate.regions, &study->simulate.region_count));

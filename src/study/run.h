@@ -12,6 +12,9 @@
 /* Ranks by estimated cost: sorted, dearest first, round-robin. owner[i] is the rank of block i. */
 vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *owner);
 
+/* The study's threads, else the cores this rank is bound to, else its share of the node's. */
+int vg_thread_count(const vg_study *study, const vg_comm *comm);
+
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
@@ -34,8 +37,35 @@ typedef struct {
     vg_passage *passages;          /* (story_count) */
     vg_attribution **attributions; /* (story_count) */
 } vg_explained;
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory, vg_explained *explained);
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
+                            vg_explained *explained);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
+
+/* ---- features made elsewhere (files.c) ---------------------------------------------------------------------------------- */
+
+/* One entry with a `file`, for one story. */
+typedef struct {
+    int64_t feature, story;
+    vg_responses *table; /* (words, columns) */
+    vg_store_space_datasets datasets;
+} vg_file_feature;
+
+typedef struct {
+    vg_file_feature *at;
+    int64_t count;
+} vg_file_features;
+
+/* Does any feature of the study need a model? */
+bool vg_explains(const vg_study *study);
+
+/* Opens the files and compares their rows with the stories' words; check: all values are finite. To be given to vg_files_close, also after
+ * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file).
+ */
+vg_status vg_files_open(const vg_study *study, const vg_stories *stories, vg_file_features *files);
+vg_status vg_files_check(const vg_study *study, const vg_file_features *files);
+vg_status vg_files_add(const vg_study *study, vg_layout *layout, vg_file_features *files);
+vg_status vg_files_write(const vg_study *study, vg_store *store, const vg_file_features *files);
+void vg_files_close(vg_file_features *files);
 
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 
@@ -43,7 +73,8 @@ void vg_explained_free(const vg_study *study, vg_explained *explained);
 vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models);
 
 /* OUTPUT/run.json: hosts, ranks, threads, times of each stage. Rank 0 writes; collective. */
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds, const char *rate_name, double rate);
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate);
 
 /* OUTPUT/NAME; the folder is made where it is missing. A new string. */
 vg_status vg_output_path(const vg_study *study, const char *name, char **path);

@@ -40,7 +40,8 @@ static const vg_store_space *find_space(const simulation *sim, const char *story
 }
 
 /* The space's smoothed, standardised columns (rows, columns); NULL for "none". */
-static vg_status make_columns(const simulation *sim, const vg_study_region *region, const char *story, int64_t rows, double **columns, int64_t *count)
+static vg_status make_columns(const simulation *sim, const vg_study_region *region, const char *story, int64_t rows, double **columns,
+                              int64_t *count)
 {
     const double tr = sim->study->responses.tr, lag = sim->study->simulate.lag;
     *columns = NULL;
@@ -76,7 +77,8 @@ static vg_status make_columns(const simulation *sim, const vg_study_region *regi
         for (int64_t t = 0; t < rows; t++) {
             column[t] = 0;
             for (int64_t d = 0; d < taps; d++)
-                column[t] += pow((double)d * tr / lag, 5) * exp(5 * (1 - (double)d * tr / lag)) / total * (double)design.data[t * design.ld + d * p + j];
+                column[t] += pow((double)d * tr / lag, 5) * exp(5 * (1 - (double)d * tr / lag)) / total *
+                             (double)design.data[t * design.ld + d * p + j];
         }
         standardize(column, rows);
         for (int64_t t = 0; t < rows; t++)
@@ -96,8 +98,8 @@ done:
 }
 
 /* One voxel's time course into column v of y. */
-static void make_voxel(const simulation *sim, const vg_study_region *region, const double *columns, int64_t p, int64_t rows, int64_t stream, int64_t run_stream,
-                       double *signal, double *noise)
+static void make_voxel(const simulation *sim, const vg_study_region *region, const double *columns, int64_t p, int64_t rows, int64_t stream,
+                       int64_t run_stream, double *signal, double *noise)
 {
     uint64_t weights = 2 * (uint64_t)sim->study->simulate.seed, noises = weights + 1;
     double ar1 = sim->study->simulate.ar1;
@@ -145,7 +147,8 @@ static vg_status write_responses(const simulation *sim, const char *target, int6
 {
     const char *colon = strstr(target, ".h5:");
     if (colon == NULL)
-        return vg_fail(VG_INVALID, "%s: simulated responses are written as FILE.h5:/dataset; name them so under responses.subjects", target);
+        return vg_fail(VG_INVALID, "%s: simulated responses are written as FILE.h5:/dataset; name them so under responses.subjects",
+                       target);
     char *path = NULL;
     vg_comm *alone = NULL;
     vg_layout *layout = NULL;

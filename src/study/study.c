@@ -28,8 +28,9 @@ static vg_status match_runs(vg_study *study)
                 if (strcmp(study->stories[run->story].name, run->story_name) == 0)
                     break;
             if (run->story == study->story_count)
-                return vg_fail(VG_INVALID, "%s:%d: responses.subjects: %s: no story is called \"%s\"; the stories' names are under stories:", study->path,
-                               run->line, subject->name, run->story_name);
+                return vg_fail(VG_INVALID,
+                               "%s:%d: responses.subjects: %s: no story is called \"%s\"; the stories' names are under stories:",
+                               study->path, run->line, subject->name, run->story_name);
         }
     }
     return VG_OK;
@@ -46,6 +47,10 @@ static vg_status check_parts(const vg_study *study)
         return vg_fail(VG_INVALID, "%s: features: is missing: a list of {method: ...}", study->path);
     if (needs_model && study->model_count == 0)
         return vg_fail(VG_INVALID, "%s: model: is missing: {name, path}", study->path);
+    for (int64_t i = 0; i < study->feature_count && study->story_count > 1; i++)
+        if (*study->features[i].file != '\0' && strstr(study->features[i].file, "{STORY}") == NULL)
+            return vg_fail(VG_INVALID, "%s: features: %s: file: needs {STORY} in its name: there are %lld stories, a file each",
+                           study->path, study->features[i].name, (long long)study->story_count);
     if (study->atlas.region_count > 0 && study->atlas.column_count == 0 && study->atlas.columns_file == NULL)
         return vg_fail(VG_INVALID, "%s: atlas.regions: needs atlas.columns, the names of the responses' columns", study->path);
     return VG_OK;

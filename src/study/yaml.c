@@ -155,7 +155,8 @@ vg_status vg_yaml_whole(const vg_yaml *yaml, struct fy_node *node, const char *k
 {
     char *text;
     VG_TRY(vg_yaml_text(yaml, node, key, &text));
-    vg_status status = vg_parse_integer(text, strlen(text), value) ? VG_OK : vg_yaml_fail(yaml, node, key, "\"%s\" is not a whole number", text);
+    vg_status status =
+        vg_parse_integer(text, strlen(text), value) ? VG_OK : vg_yaml_fail(yaml, node, key, "\"%s\" is not a whole number", text);
     free(text);
     return status;
 }

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
@@ -201,10 +202,14 @@ static void paths_and_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_are_kept_and_prefixed), cmocka_unit_test(impossible_sizes_are_refused),
-        cmocka_unit_test(text_is_read_in_every_encoding), cmocka_unit_test(lines_and_fields),
-        cmocka_unit_test(numbers),                        cmocka_unit_test(random_numbers_are_philox),
-        cmocka_unit_test(checksum_is_crc32c),             cmocka_unit_test(options),
+        cmocka_unit_test(messages_are_kept_and_prefixed),
+        cmocka_unit_test(impossible_sizes_are_refused),
+        cmocka_unit_test(text_is_read_in_every_encoding),
+        cmocka_unit_test(lines_and_fields),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(random_numbers_are_philox),
+        cmocka_unit_test(checksum_is_crc32c),
+        cmocka_unit_test(options),
         cmocka_unit_test(paths_and_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

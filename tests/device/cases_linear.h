@@ -4,7 +4,7 @@
 
 #include "bed.h"
 
-enum { SHARE_NOTHING, SHARE_A, SHARE_B };
+enum { SHARE_NOTHING, SHARE_A, SHARE_B, SHARE_BOTH };
 
 typedef struct {
     int64_t rows, columns, ld, stride; /* as stored */
@@ -56,8 +56,8 @@ static inline void case_gemm(bed *b)
     const int64_t *s = b->shape;
     vg_gemm g = {.type = (vg_type)s[0], .transpose_a = s[1], .transpose_b = s[2], .m = s[3], .n = s[4], .k = s[5], .batch = s[6]};
     int64_t beta = s[7], gap = s[8], shared = s[9];
-    stored x = store(g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, gap, shared == SHARE_A);
-    stored y = store(g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, 2 * gap, shared == SHARE_B), z = store(g.m, g.n, gap, false);
+    stored x = store(g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, gap, shared & SHARE_A);
+    stored y = store(g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, 2 * gap, shared & SHARE_B), z = store(g.m, g.n, gap, false);
     int64_t size = stored_size(z, g.batch);
     bool wide = g.type == VG_F64;
     g.alpha = b->timed ? 1.0 : 0.75;

@@ -367,7 +367,7 @@ static inline void case_act_jvp(bed *b)
 
 /* ---- target ---------------------------------------------------------------------------------------------------------------- */
 
-/* The reference's log-probabilities, some of them of nothing (-inf). */
+/* The reference's log-probabilities, some of them of nothing (-inf); together 0.7, for the formula does not need them to be 1. */
 static inline float *target_reference(bed *b, int64_t rows, int64_t n)
 {
     float *log_q = malloc((size_t)(rows * n) * sizeof *log_q + 1);
@@ -378,7 +378,7 @@ static inline float *target_reference(bed *b, int64_t rows, int64_t n)
             sum += exp((double)log_q[i * n + j]);
         }
         for (int64_t j = 0; j < n; j++)
-            log_q[i * n + j] = (float)((double)log_q[i * n + j] - log(sum));
+            log_q[i * n + j] = (float)((double)log_q[i * n + j] - log(sum / 0.7));
     }
     float *data = bed_put(b, log_q, (size_t)(rows * n) * sizeof *log_q);
     free(log_q);

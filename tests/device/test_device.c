@@ -1,11 +1,12 @@
 /* Protects: every operation of the device table, on every back end there is. Each row of the table is an operation, its shapes (none, odd,
  * with gaps, shared, large enough for several threads) and the shapes it is timed with. Against float64; derivatives against central
  * differences and against each other; the same bits for 1, 2 and 3 threads; nothing changed but results.
- * test_device --bench [NAME]: times the same operations. */
+ * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive). */
 #include "bed.h"
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
 #include "cases_paths.h"
+#include "cases_ridge.h"
 
 typedef int64_t shape[10]; /* what its numbers are, the case says */
 
@@ -27,7 +28,7 @@ static const shape gemm_shapes[] = {
     {VG_F32, 0, 0, 1, 1, 1, 1}, {VG_F32, 0, 1, 7, 5, 3, 1, 1}, {VG_F32, 1, 0, 7, 5, 3, 3, 2, 1}, {VG_F32, 1, 1, 7, 5, 3, 3, 0, 2},
     {VG_F64, 0, 0, 7, 5, 3, 1}, {VG_F64, 0, 1, 7, 5, 3, 3, 1, 1}, {VG_F64, 1, 0, 17, 33, 9, 3, 0, 1, SHARE_A}, {VG_F64, 1, 1, 17, 33, 9, 3, 1, 1, SHARE_B},
     {VG_F32, 0, 1, 64, 64, 8, 40}, {VG_F32, 0, 0, 64, 8, 64, 40, 1}, {VG_F32, 1, 0, 61, 11, 67, 40, 0, 3}, {VG_F32, 0, 1, 10, 74, 64, 33, 0, 1, SHARE_B},
-    {VG_F32, 1, 1, 31, 45, 19, 21, 1, 1, SHARE_A}, {VG_F32, 0, 0, 1, 128, 64, 64}, {VG_F32, 0, 1, 129, 1, 16, 50, 0, 1},
+    {VG_F32, 1, 1, 31, 45, 19, 21, 1, 1, SHARE_A}, {VG_F32, 0, 0, 1, 128, 64, 64}, {VG_F32, 0, 1, 30, 70, 33, 11, 1, 0, SHARE_B}, {VG_F32, 0, 1, 30, 70, 33, 11, 1, 0, SHARE_BOTH}, {VG_F32, 0, 1, 129, 1, 16, 50, 0, 1},
     {VG_F32, 0, 1, 700, 130, 65, 1}, {VG_F32, 0, 0, 1300, 40, 31, 1, 1, 5}, {VG_F32, 0, 1, 33, 2600, 48, 1}, {VG_F32, 1, 0, 300, 517, 401, 2, 0, 1},
     {VG_F32, 1, 1, 515, 300, 70, 2, 1}, {VG_F64, 1, 0, 41, 3000, 150, 1, 1}, {VG_F64, 0, 1, 600, 600, 40, 1, 0, 1}, {VG_F64, 0, 0, 530, 90, 100, 3},
     {VG_F64, 0, 0, 12, 12, 12, 100}, {VG_F64, 1, 0, 40, 40, 900, 5}};
@@ -99,6 +100,22 @@ static const shape reduce_timings[] = {{VG_L1, 1000, 768, 4}, {VG_DOT, 1000, 768
 static const shape eigh_shapes[] = {{0, 5}, {3, 0}, {4, 1}, {5, 2}, {7, 33}, {3, 120}};
 static const shape eigh_timings[] = {{100, 40}, {2, 500}, {6, 500}, {1, 1000}};
 
+static const shape center_shapes[] = { /* from, type, rows, columns, gap, segments, reversed */
+    {VG_F32, VG_F32, 9, 0, 0, 2}, {VG_F32, VG_F32, 9, 5, 0, 1}, {VG_F32, VG_F32, 40, 33, 3, 4, 1}, {VG_F64, VG_F64, 40, 33, 3, 4, 1},
+    {VG_F64, VG_F32, 41, 17, 1, 3}, {VG_F32, VG_F64, 41, 17, 1, 3, 1}, {VG_F32, VG_F32, 100, 700, 0, 6}, {VG_F64, VG_F64, 100, 700, 0, 6, 1}};
+static const shape center_timings[] = {{VG_F32, VG_F32, 3000, 2000, 0, 5}};
+static const shape spread_shapes[] = {{0, 3, 5, 12}, {3, 4, 0, 12}, {1, 3, 1, 9}, {3, 4, 7, 40}, {12, 5, 1000, 60}};
+static const shape spread_timings[] = {{25, 30, 20000, 3000}};
+static const shape combine_shapes[] = {{VG_F32, 0, 3}, {VG_F32, 7, 0}, {VG_F32, 1, 1}, {VG_F64, 33, 4, 2}, {VG_F32, 9001, 6, 1}, {VG_F64, 9001, 6}};
+static const shape combine_timings[] = {{VG_F64, 1000000, 4}, {VG_F32, 1000000, 4}};
+static const shape score_shapes[] = { /* type, rows, columns, rank, penalties, held out, what, chosen only, by fold */
+    {VG_F32, 9, 0, 3, 4, 9, 3}, {VG_F32, 0, 20, 3, 4, 9, 3}, {VG_F32, 9, 20, 0, 4, 9, 3}, {VG_F32, 9, 20, 3, 0, 9, 3}, {VG_F64, 1, 1, 1, 1, 2, 1},
+    {VG_F64, 33, 50, 5, 7, 33, 1}, {VG_F64, 33, 50, 5, 7, 33, 2}, {VG_F64, 33, 50, 5, 7, 33, 3, 0, 1}, {VG_F64, 33, 50, 5, 7, 40, 3, 1}, {VG_F32, 33, 50, 5, 7, 40, 2, 1, 1},
+    {VG_F32, 70, 333, 9, 20, 70, 3}, {VG_F32, 70, 333, 10, 20, 70, 1, 1}, {VG_F64, 41, 200, 12, 20, 41, 3, 0, 1}};
+static const shape score_timings[] = {{VG_F32, 600, 4000, 10, 20, 600, 1}, {VG_F64, 600, 4000, 10, 20, 600, 3}};
+static const shape choose_shapes[] = {{1, 5}, {20, 0}, {20, 1000, 0, 0}, {20, 1000, 0, 5}, {20, 1000, 1, 0}, {10, 4000, 1, 5}};
+static const shape choose_timings[] = {{20, 100000}};
+
 static const operation operations[] = {
     {"gemm", case_gemm, LIST(gemm_shapes), LIST(gemm_timings)},
     {"copy", case_copy, LIST(copy_shapes), LIST(copy_timings)},
@@ -125,6 +142,11 @@ static const operation operations[] = {
     {"accumulate", case_accumulate, LIST(accumulate_shapes), LIST(accumulate_timings)},
     {"reduce", case_reduce, LIST(reduce_shapes), LIST(reduce_timings)},
     {"eigh", case_eigh, LIST(eigh_shapes), LIST(eigh_timings)},
+    {"ridge_center", case_ridge_center, LIST(center_shapes), LIST(center_timings)},
+    {"ridge_spread", case_ridge_spread, LIST(spread_shapes), LIST(spread_timings)},
+    {"ridge_combine", case_ridge_combine, LIST(combine_shapes), LIST(combine_timings)},
+    {"ridge_score", case_ridge_score, LIST(score_shapes), LIST(score_timings)},
+    {"ridge_choose", case_ridge_choose, LIST(choose_shapes), LIST(choose_timings)},
 };
 /* clang-format on */
 
@@ -181,15 +203,13 @@ static void time_operation(const operation *o, vg_device *device)
         printf("%-16s", o->name);
         for (int i = 0; i < 10; i++)
             printf(" %lld", (long long)b.shape[i]);
-        if (b.flops > 0)
-            printf("   best %.3f ms, median %.3f ms, %.1f GFLOP/s\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * b.flops / b.best);
-        else
-            printf("   best %.3f ms, median %.3f ms, %.1f GB/s\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * b.bytes / b.best);
+        double work = 1e-9 * (b.flops > 0 ? b.flops : b.bytes);
+        printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, work / b.best,
+               b.flops > 0 ? "GFLOP/s" : "GB/s", work / b.processor);
         fflush(stdout);
     }
 }
 
-/* --bench [OPERATION [SPEC [THREADS]]] */
 static int time_operations(int argc, char **argv)
 {
     const char *name = argc > 2 ? argv[2] : "", *spec = argc > 3 ? argv[3] : "cpu";

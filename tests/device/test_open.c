@@ -11,6 +11,13 @@
 
 #include "voxgrad/device.h"
 
+/* AddressSanitizer, like the C library, is to say no to what is too large, instead of ending the program. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static void specs_are_understood(void **state)
 {
     (void)state;

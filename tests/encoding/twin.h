@@ -3,16 +3,16 @@
 #ifndef VOXGRAD_TESTS_ENCODING_TWIN_H
 #define VOXGRAD_TESTS_ENCODING_TWIN_H
 
-#include <assert.h>
 #include <lapacke.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "voxgrad/encoding.h"
 
 /* Rows of a set of ranges, as a list; returns how many. */
-static int64_t twin_rows(const vg_range *ranges, int64_t count, int64_t *rows)
+static inline int64_t twin_rows(const vg_range *ranges, int64_t count, int64_t *rows)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++)
@@ -28,7 +28,7 @@ typedef struct {
 } twin_data;
 
 /* Predictions (m, voxels) for the fold's test rows, as differences from the training mean of y, which goes to y_mean (voxels). */
-static void twin_predict(const twin_data *d, const vg_fold *fold, double alpha, double *prediction, double *y_mean)
+static inline void twin_predict(const twin_data *d, const vg_fold *fold, double alpha, double *prediction, double *y_mean)
 {
     int64_t p = d->columns, v = d->voxels, *train = malloc((size_t)d->rows * 8), *test = malloc((size_t)d->rows * 8);
     int64_t n = twin_rows(fold->train, fold->train_ranges, train), m = twin_rows(fold->test, fold->test_ranges, test);
@@ -57,8 +57,10 @@ static void twin_predict(const twin_data *d, const vg_fold *fold, double alpha, 
     for (int64_t j = 0; j < p; j++)
         gram[j * p + j] += alpha;
     lapack_int info = LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', (lapack_int)p, (lapack_int)v, gram, (lapack_int)p, weights, (lapack_int)v);
-    assert(info == 0);
-    (void)info;
+    if (info != 0) {
+        fprintf(stderr, "twin: dposv says %d\n", (int)info);
+        abort();
+    }
     for (int64_t i = 0; i < m; i++)
         for (int64_t l = 0; l < v; l++) {
             prediction[i * v + l] = 0;
@@ -78,7 +80,7 @@ typedef struct {
 } twin_score;
 
 /* What one penalty scores on one fold, (voxels). */
-static void twin_scores(const twin_data *d, const vg_fold *fold, double alpha, twin_score *scores)
+static inline void twin_scores(const twin_data *d, const vg_fold *fold, double alpha, twin_score *scores)
 {
     int64_t v = d->voxels, *test = malloc((size_t)d->rows * 8), m = twin_rows(fold->test, fold->test_ranges, test);
     double *prediction = malloc((size_t)(m * v) * 8), *y_mean = malloc((size_t)v * 8);
@@ -108,7 +110,7 @@ static void twin_scores(const twin_data *d, const vg_fold *fold, double alpha, t
 }
 
 /* A table of inner means (alphas, voxels) of r and of r2, pooled or by fold. */
-static void twin_inner(const twin_data *d, const vg_ridge_plan *plan, const vg_fold *outer, double *r, double *r2)
+static inline void twin_inner(const twin_data *d, const vg_ridge_plan *plan, const vg_fold *outer, double *r, double *r2)
 {
     int64_t v = d->voxels;
     twin_score *scores = malloc((size_t)v * sizeof *scores);
@@ -136,7 +138,7 @@ static void twin_inner(const twin_data *d, const vg_ridge_plan *plan, const vg_f
     free(sst);
 }
 
-static int64_t twin_best(const vg_ridge_plan *plan, const double *table, int64_t v, int64_t l)
+static inline int64_t twin_best(const vg_ridge_plan *plan, const double *table, int64_t v, int64_t l)
 {
     int64_t best = 0;
     for (int64_t a = 1; a < plan->alpha_count; a++) {
@@ -148,7 +150,7 @@ static int64_t twin_best(const vg_ridge_plan *plan, const double *table, int64_t
 }
 
 /* All of a vg_ridge_result but inner_r2's like; tables of ld = voxels. */
-static void twin_fit(const twin_data *d, const vg_ridge_plan *plan, const vg_ridge_result *result)
+static inline void twin_fit(const twin_data *d, const vg_ridge_plan *plan, const vg_ridge_result *result)
 {
     int64_t v = d->voxels, outers = plan->folds->outer_count;
     double *r = malloc((size_t)(plan->alpha_count * v) * 8), *r2 = malloc((size_t)(plan->alpha_count * v) * 8);
@@ -185,7 +187,7 @@ static void twin_fit(const twin_data *d, const vg_ridge_plan *plan, const vg_rid
 }
 
 /* Room for every table of a result. */
-static vg_ridge_result twin_result(int64_t outers, int64_t v)
+static inline vg_ridge_result twin_result(int64_t outers, int64_t v)
 {
     double *memory = malloc((size_t)((2 + 5 * outers) * v) * 8);
     for (int64_t i = 0; i < (2 + 5 * outers) * v; i++)
@@ -198,7 +200,7 @@ static vg_ridge_result twin_result(int64_t outers, int64_t v)
 }
 
 /* Simulated: smooth features (an AR(1) of each column), responses of some weights and noise. */
-static void twin_simulate(uint64_t seed, int64_t rows, int64_t p, int64_t v, double smooth, double noise, double *x, double *y)
+static inline void twin_simulate(uint64_t seed, int64_t rows, int64_t p, int64_t v, double smooth, double noise, double *x, double *y)
 {
     uint64_t at = 0;
     double *weights = malloc((size_t)(p * v) * 8);

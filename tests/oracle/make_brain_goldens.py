@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Goldens of the room `brain`: alignment and filtering by numpy and scipy, written independently of the C code.
 
-    python tests/oracle/make_brain_goldens.py        # writes tests/golden/brain_*.npy
+    python tests/oracle/make_brain_goldens.py [DATA]        # writes tests/golden/brain_*.npy
 
-Simulated words and responses; nothing here was recorded.
+Simulated words and responses; nothing here was recorded. DATA (holds fsaverage5/): also how many vertices each language region has
+in the Destrieux atlas, by nibabel.
 """
 import pathlib
+import sys
 
 import numpy as np
 from scipy.signal import savgol_filter
@@ -108,3 +110,55 @@ save("high_pass_trim", zscore(regress_out(cosines)[2:-5])[:, :3])
 save("polynomial", zscore(regress_out(np.polynomial.legendre.legvander(np.linspace(-1, 1, ROWS), 3))))
 save("savgol", y - savgol_filter(y, 21, 3, axis=0))  # 40 s: 20 rows, made odd
 save("plain", zscore(y))
+
+# ---- atlas ------------------------------------------------------------------------------------------------------------------------
+if len(sys.argv) > 1:
+    import nibabel
+
+    groups = {
+        "HG": ["G_temp_sup-G_T_transv"],
+        "HS": ["S_temporal_transverse"],
+        "STG": ["G_temp_sup-Lateral", "G_temp_sup-Plan_polar", "G_temp_sup-Plan_tempo"],
+        "STS": ["S_temporal_sup"],
+        "IFG": ["G_front_inf-Opercular", "G_front_inf-Orbital", "G_front_inf-Triangul"],
+        "LatS": ["Lat_Fis-ant-Horizont", "Lat_Fis-ant-Vertical", "Lat_Fis-post"],
+    }
+    counts = []
+    for hemisphere in "lr":
+        labels, _, names = nibabel.freesurfer.read_annot(f"{sys.argv[1]}/fsaverage5/{hemisphere}h.aparc-a2009s_mics.annot")
+        names = [name.decode() for name in names]
+        counts.append([[np.isin(labels, [names.index(n) for n in group]).sum(), np.flatnonzero(np.isin(labels, [names.index(n) for n in group])).sum()]
+                       for group in groups.values()])
+    save("destrieux", counts, np.int64)  # hemisphere x region x (vertices, sum of their numbers)
+
+# ---- volumes and surfaces, as nibabel writes them (few and small; the numbers are simulated) ------------------------------------------
+import nibabel  # noqa: E402
+
+MAPS = pathlib.Path(__file__).resolve().parent.parent / "brain" / "files"
+MAPS.mkdir(exist_ok=True)
+values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+affine = np.array([[-2.0, 0, 0, 90], [0, 2, 0.5, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
+scaled = nibabel.Nifti1Image(values.astype(np.int16), affine)
+scaled.header.set_slope_inter(0.5, -3)
+nibabel.save(scaled, MAPS / "scaled.nii.gz")
+nibabel.save(nibabel.Nifti2Image(values.astype(np.float64), affine), MAPS / "two.nii")
+big = nibabel.Nifti1Image(values.astype(">f4"), None, nibabel.Nifti1Header(endianness=">"))
+big.header.set_zooms((2, 2, 3, 1.5))
+nibabel.save(big, MAPS / "big.nii")
+labels = np.where(values[..., 0] % 3 == 0, 0, values[..., 0] % 3 * 10)
+nibabel.save(nibabel.Nifti1Image(labels.astype(np.uint8), affine), MAPS / "labels.nii.gz")
+
+gifti, nifti = nibabel.gifti, nibabel.nifti1
+surface = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) / 4  # T x V
+left = gifti.GiftiMetaData({"AnatomicalStructurePrimary": "CortexLeft"})
+series = [gifti.GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES", datatype="NIFTI_TYPE_FLOAT32") for row in surface]
+nibabel.save(gifti.GiftiImage(darrays=series, meta=left), MAPS / "series.func.gii")
+table = [gifti.GiftiDataArray(np.ascontiguousarray(surface.T), intent="NIFTI_INTENT_TIME_SERIES", datatype="NIFTI_TYPE_FLOAT32")]
+(MAPS / "table_right.func.gii.gz").write_bytes(__import__("gzip").compress(gifti.GiftiImage(darrays=table).to_bytes(), mtime=0))
+names = gifti.GiftiLabelTable()
+for key, label in ((0, "Unknown"), (7, "HG"), (9, "STS")):
+    entry = gifti.GiftiLabel(key, 1.0, 0.0, 0.0, 1.0)
+    entry.label = label
+    names.labels.append(entry)
+keys = gifti.GiftiDataArray(np.array([7, 0, 9, 9, 7, 5], np.int32), intent="NIFTI_INTENT_LABEL", datatype="NIFTI_TYPE_INT32")
+nibabel.save(gifti.GiftiImage(darrays=[keys], labeltable=names), MAPS / "lh.labels.label.gii")

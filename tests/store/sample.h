@@ -8,7 +8,7 @@
 
 #include "voxgrad/store.h"
 
-enum { WORDS = 1500, UNITS = 700, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
+enum { WORDS = 1500, UNITS = 350, K = 10, VOXELS = 333, FOLDS = 5, BLOCKS = 16, COLUMNS_LARGE = 7000 };
 
 typedef struct {
     vg_layout *layout;
@@ -32,7 +32,7 @@ static inline float sample_value(int64_t i, int64_t j)
 static inline void sample_large_columns(vg_layout *layout, const char *object)
 {
     const char **names = calloc(COLUMNS_LARGE, sizeof *names);
-    char(*texts)[16] = calloc(COLUMNS_LARGE, sizeof *texts);
+    char(*texts)[48] = calloc(COLUMNS_LARGE, sizeof *texts);
     for (int i = 0; i < COLUMNS_LARGE; i++) {
         snprintf(texts[i], sizeof texts[i], "l%02d_h%02d_k%03d", i / 700, i / 70 % 10, i % 70);
         names[i] = texts[i];

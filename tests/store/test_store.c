@@ -58,7 +58,9 @@ static void the_file_is_plain_hdf5(void **state)
     hid_t dataset = H5Dopen2(file, "/subjects/s18/voxels", H5P_DEFAULT), table = H5Dget_type(dataset);
     assert_int_equal(H5Tget_nmembers(table), 5);
     hid_t text = H5Tget_member_type(table, 2);
-    assert_string_equal(H5Tget_member_name(table, 2), "region");
+    char *name = H5Tget_member_name(table, 2);
+    assert_string_equal(name, "region");
+    H5free_memory(name);
     assert_int_equal(H5Tget_size(text), 12);
     assert_int_equal(H5Tget_cset(text), H5T_CSET_UTF8);
     assert_int_equal(H5Tget_strpad(text), H5T_STR_NULLPAD);
@@ -194,6 +196,62 @@ static void a_killed_run_leaves_a_part_that_opens_and_goes_on(void **state)
     assert_int_equal(vg_store_whole_count(store), 0);
     vg_store_free(store);
     vg_layout_free(s.layout);
+    free(expected);
+}
+
+/* A run from wherever the last one was killed to its end. */
+static void run_on(void)
+{
+    sample s = sample_new();
+    vg_store_plan plan = sample_plan(path);
+    vg_store *store;
+    MUST(vg_store_unfinished(path) ? vg_store_resume(comm, &plan, s.layout, &store) : vg_store_create(comm, &plan, s.layout, &store));
+    for (int64_t b = 0; b < BLOCKS; b++)
+        if (!vg_store_whole(store, b)) {
+            sample_block(&s, store, b);
+            MUST(vg_store_flush(store));
+        }
+    MUST(vg_store_finish(store));
+    vg_store_free(store);
+    vg_layout_free(s.layout);
+}
+
+/* Sixty kills, the one after the other, from the making of the file to its sealing; whenever one got through, its bytes are compared. */
+static void no_instant_is_a_bad_one_for_a_kill(void **state)
+{
+    (void)state;
+    int finished = 0, killed = 0;
+    size_t size, expected_size;
+    double began = vg_seconds();
+    run_on();
+    double took = vg_seconds() - began;
+    uint8_t *expected = read_all(path, &expected_size);
+    unlink(path);
+    for (int i = 0; i < 60; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            run_on();
+            _exit(0);
+        }
+        int code;
+        usleep((useconds_t)(1e6 * took * vg_random_uniform(3, VG_RANDOM_TEST, (uint64_t)i)));
+        kill(child, SIGKILL);
+        waitpid(child, &code, 0);
+        assert_true(WIFSIGNALED(code) || WEXITSTATUS(code) == 0); /* never refused, never a fault of its own */
+        killed += WIFSIGNALED(code);
+        if (!exists(path))
+            continue;
+        bool summed;
+        assert_int_equal(vg_store_verify(comm, path, &summed), VG_OK);
+        uint8_t *bytes = read_all(path, &size);
+        assert_int_equal(size, expected_size);
+        assert_memory_equal(bytes, expected, size);
+        free(bytes);
+        unlink(path);
+        finished++;
+    }
+    print_message("%d kills, %d whole files between them\n", killed, finished);
     free(expected);
 }
 
@@ -491,6 +549,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_file_is_plain_hdf5, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_old_file_stays_until_the_new_one_is_whole, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_killed_run_leaves_a_part_that_opens_and_goes_on, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(no_instant_is_a_bad_one_for_a_kill, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(no_spoilt_byte_of_a_slot_passes_for_whole, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(no_spoilt_byte_of_data_or_header_passes, make_folder, remove_folder),
         cmocka_unit_test(a_lying_header_is_refused),

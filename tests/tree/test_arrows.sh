@@ -6,7 +6,7 @@ declare -A may=(
     [base]="" [device]="base" [comm]="base device" [store]="base comm" [stimulus]="base" [lm]="base device"
     [attribution]="base device lm stimulus" [brain]="base stimulus" [encoding]="base device comm"
     [study]="base device comm store stimulus lm attribution brain encoding"
-    [report]="base comm store stimulus brain" [cli]="base device comm store stimulus lm attribution brain encoding study report"
+    [report]="base comm store stimulus brain" [cli]="base comm study report"
 )
 faults=0
 fault() { echo "$1"; faults=$((faults + 1)); }

@@ -1,0 +1,232 @@
+/* Protects banded ridge (search over draws of band weights against the slow twin; draws as they should be distributed; unique variance that
+ * finds the band that made the responses) and the weights refitted on all rows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "twin.h"
+
+static vg_device *device;
+static const double alphas[] = {10, 0.1, 1000, 1, 100, 1e4};
+enum { ALPHAS = 6 };
+
+static int open_device(void **state)
+{
+    (void)state;
+    return vg_device_open("cpu", 0, 2, &device) == VG_OK ? 0 : -1;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    vg_device_close(device);
+    return 0;
+}
+
+static vg_samples samples(const double *x, int64_t rows, int64_t columns, int64_t ld)
+{
+    return (vg_samples){VG_F64, x, rows, columns, ld};
+}
+
+static void test_draws(void **state)
+{
+    (void)state;
+    enum { BANDS = 3, DRAWS = 8001 };
+    static double weights[DRAWS * BANDS], fewer[10 * BANDS];
+    vg_band_weights(BANDS, DRAWS, 5, weights);
+    vg_band_weights(BANDS, 10, 5, fewer);
+    assert_memory_equal(weights, fewer, sizeof fewer);
+    double mean[2] = {0}, square[2] = {0};
+    for (int i = 0; i < DRAWS; i++) {
+        double sum = 0;
+        for (int b = 0; b < BANDS; b++) {
+            assert_true(weights[i * BANDS + b] > 0);
+            sum += weights[i * BANDS + b];
+        }
+        assert_true(fabs(sum - 1) < 1e-12);
+        mean[i % 2] += weights[i * BANDS + 1] / (DRAWS / 2);
+        square[i % 2] += pow(weights[i * BANDS + 1] - 1.0 / BANDS, 2) / (DRAWS / 2);
+    }
+    assert_true(weights[0] == weights[1] && weights[1] == weights[2]);
+    /* Dirichlet of concentration c: mean 1 / B, variance (B - 1) / (B^2 (B c + 1)) */
+    assert_true(fabs(mean[1] - 1.0 / 3) < 0.01 && fabs(square[1] - 2.0 / 9 / 4) < 0.003);
+    assert_true(fabs(mean[0] - 1.0 / 3) < 0.02 && fabs(square[0] - 2.0 / 9 / 1.3) < 0.01);
+}
+
+static void compare(const vg_folds_options *options, int64_t p1, int64_t p2, vg_r2_kind kind)
+{
+    enum { V = 6, DRAWS = 11 };
+    vg_folds *folds;
+    assert_int_equal(vg_folds_create(options, &folds), VG_OK);
+    int64_t rows = folds->rows, p = p1 + p2, outers = folds->outer_count, n = outers * V;
+    double *x = calloc((size_t)(rows * p), 8), *scaled = calloc((size_t)(rows * p), 8), *y = calloc((size_t)(rows * V), 8),
+           weights[DRAWS * 2];
+    twin_simulate(3, rows, p, V, 0.5, 2, x, y);
+    for (int64_t t = 0; t < rows; t++)
+        y[t * V + V - 1] = 2; /* dead */
+    vg_band_weights(2, DRAWS, 1, weights);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64, .r2 = kind};
+    vg_samples bands[] = {samples(x, rows, p1, p), samples(x + p1, rows, p2, p)};
+    vg_banded *banded;
+    assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded), VG_OK);
+    double r2[V], *alpha = malloc((size_t)n * 8), *inner = malloc((size_t)n * 8);
+    int32_t *draw = malloc((size_t)n * 4);
+    assert_int_equal(vg_banded_fit(banded, samples(y, rows, V, V), NULL, &(vg_banded_result){r2, alpha, inner, draw, V}), VG_OK);
+
+    double table[2][ALPHAS * V], sse[V] = {0}, sst[V] = {0};
+    twin_score scores[V];
+    for (int64_t k = 0; k < outers; k++)
+        for (int64_t l = 0; l < V - 1; l++) {
+            double best = -INFINITY;
+            int64_t which = -1;
+            for (int64_t i = 0; i < DRAWS; i++) {
+                for (int64_t e = 0; e < rows * p; e++)
+                    scaled[e] = x[e] * sqrt(weights[2 * i + (e % p >= p1)]);
+                twin_data data = {rows, p, V, scaled, y, false};
+                twin_inner(&data, &plan, &folds->outer[k], table[0], table[1]);
+                int64_t a = twin_best(&plan, table[1], V, l);
+                if (table[1][a * V + l] > best + 1e-12) {
+                    best = table[1][a * V + l];
+                    which = i;
+                    if (folds->nested)
+                        twin_scores(&data, &folds->outer[k], plan.alphas[a], scores);
+                }
+            }
+            assert_int_equal(draw[k * V + l], which);
+            assert_true(fabs(inner[k * V + l] - best) < 1e-9);
+            double own = folds->nested ? kind == VG_R2_POOLED ? scores[l].sst : scores[l].sst_own : 1;
+            sse[l] += kind == VG_R2_POOLED ? scores[l].sse : scores[l].sse / own;
+            sst[l] += kind == VG_R2_POOLED ? own : 1;
+            assert_true(k + 1 < outers || fabs(r2[l] - (folds->nested ? 1 - sse[l] / sst[l] : best)) < 1e-9);
+        }
+    assert_true(isnan(r2[V - 1]) && draw[V - 1] == -1 && isnan(alpha[V - 1]) && isnan(inner[V - 1]));
+    vg_banded_free(banded);
+    vg_folds_free(folds);
+    free(x);
+    free(scaled);
+    free(y);
+    free(alpha);
+    free(inner);
+    free(draw);
+}
+
+static void test_search_agrees_with_the_twin(void **state)
+{
+    (void)state;
+    const vg_folds_options nested = {.run_rows = (int64_t[]){60}, .runs = 1, .outer_folds = 3, .inner_folds = 2, .gap = 1};
+    const vg_folds_options single = {.run_rows = (int64_t[]){45}, .runs = 1, .outer_folds = 1, .inner_folds = 3};
+    compare(&nested, 3, 5, VG_R2_POOLED);
+    compare(&nested, 20, 50, VG_R2_MEAN); /* dual */
+    compare(&single, 3, 5, VG_R2_MEAN);
+}
+
+/* Responses made of the second band: that band's unique variance is large, the first one's about 0. */
+static void test_unique_variance(void **state)
+{
+    (void)state;
+    enum { ROWS = 300, P = 5, V = 4, DRAWS = 20 };
+    static double x[ROWS * 2 * P], y[ROWS * V], weights[DRAWS * 2], ignored[ROWS * V];
+    const double one = 1;
+    double all[V], first[V], second[V];
+    twin_simulate(1, ROWS, 2 * P, V, 0.5, 1, x, ignored);
+    for (int t = 0; t < ROWS; t++)
+        for (int v = 0; v < V; v++)
+            y[t * V + v] = x[t * 2 * P + P + v] + vg_random_normal(9, VG_RANDOM_TEST, (uint64_t)(t * V + v));
+    int64_t rows = ROWS;
+    vg_folds *folds;
+    assert_int_equal(vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 4, .inner_folds = 3}, &folds), VG_OK);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F32};
+    vg_samples bands[] = {samples(x, ROWS, P, 2 * P), samples(x + P, ROWS, P, 2 * P)};
+    vg_banded *banded;
+    vg_band_weights(2, DRAWS, 1, weights);
+    double *to[] = {all, first, second};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(vg_banded_create(device, &plan, i == 2 ? bands + 1 : bands, i == 0 ? 2 : 1, i == 0 ? weights : &one,
+                                          i == 0 ? DRAWS : 1, &banded),
+                         VG_OK);
+        assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL, &(vg_banded_result){.r2 = to[i]}), VG_OK);
+        vg_banded_free(banded);
+    }
+    for (int v = 0; v < V; v++) {
+        print_message("r2 %.3f, unique: %.3f and %.3f\n", all[v], all[v] - second[v], all[v] - first[v]);
+        assert_true(fabs(all[v] - second[v]) < 0.02);
+        assert_true(all[v] - first[v] > 0.4);
+    }
+    vg_folds_free(folds);
+}
+
+static void test_bad_bands(void **state)
+{
+    (void)state;
+    double x[40] = {0}, weights[] = {0.5, 0};
+    int64_t rows = 20;
+    vg_folds *folds;
+    vg_banded *banded;
+    assert_int_equal(vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 2, .inner_folds = 2}, &folds), VG_OK);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64};
+    vg_samples bands[] = {samples(x, 20, 1, 1), samples(x, 19, 1, 1)};
+    assert_int_equal(vg_banded_create(device, &plan, bands, 2, (double[]){0.5, 0.5}, 1, &banded), VG_INVALID);
+    bands[1].rows = 20;
+    assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, 1, &banded), VG_INVALID);
+    assert_int_equal(vg_banded_create(device, &plan, bands, 0, weights, 1, &banded), VG_INVALID);
+    plan.standardize = true;
+    assert_int_equal(vg_banded_create(device, &plan, bands, 1, weights, 1, &banded), VG_INVALID);
+    assert_null(banded);
+    vg_folds_free(folds);
+}
+
+/* (X' X + alpha) weights = X' y, to rounding: the definition of both forms. */
+static void test_weights(void **state)
+{
+    (void)state;
+    enum { ROWS = 40, V = 5 };
+    for (int64_t p = 7; p <= 90; p += 83) {
+        double *x = calloc((size_t)(ROWS * p), 8), *weights = calloc((size_t)(p * V), 8), y[ROWS * V], alpha[V] = {0.5, 1, 20, 300, 1};
+        twin_simulate(4, ROWS, p, V, 0.5, 1, x, y);
+        for (int t = 0; t < ROWS; t++) {
+            x[t * p + 2] = 7; /* constant */
+            y[t * V + 4] = 2; /* dead */
+        }
+        vg_ridge_plan plan = {.standardize = false};
+        assert_int_equal(vg_ridge_weights(device, &plan, samples(x, ROWS, p, p), samples(y, ROWS, V, V), alpha, weights), VG_OK);
+        for (int64_t j = 0; j < p; j++)
+            for (int v = 0; v < V; v++) {
+                double left = alpha[v] * weights[j * V + v], right = 0, mean = 0;
+                for (int t = 0; t < ROWS; t++)
+                    mean += x[t * p + j] / ROWS;
+                for (int t = 0; t < ROWS; t++) {
+                    double predicted = 0, y_mean = 0;
+                    for (int u = 0; u < ROWS; u++)
+                        y_mean += y[u * V + v] / ROWS;
+                    for (int64_t l = 0; l < p; l++) {
+                        double x_mean = 0;
+                        for (int u = 0; u < ROWS; u++)
+                            x_mean += x[u * p + l] / ROWS;
+                        predicted += (x[t * p + l] - x_mean) * weights[l * V + v];
+                    }
+                    left += (x[t * p + j] - mean) * predicted;
+                    right += (x[t * p + j] - mean) * (y[t * V + v] - y_mean);
+                }
+                if (v == 4)
+                    assert_true(isnan(weights[j * V + v]));
+                else
+                    assert_true(fabs(left - right) < 1e-9);
+            }
+        assert_int_equal(vg_ridge_weights(device, &plan, samples(x, ROWS, p, p), samples(y, ROWS - 1, V, V), alpha, weights), VG_INVALID);
+        free(x);
+        free(weights);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_draws),           cmocka_unit_test(test_search_agrees_with_the_twin),
+        cmocka_unit_test(test_unique_variance), cmocka_unit_test(test_bad_bands),
+        cmocka_unit_test(test_weights),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
