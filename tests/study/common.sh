@@ -66,6 +66,7 @@ refused() {
         (cd case && ranks "$ranks" "$VG_PROGRAM" $command >stdout 2>stderr)
     fi
     status=$?
+    [ -z "${VG_SHOW-}" ] || grep '^voxgrad' case/stderr # every message, for whoever wants to read them
     lines=$(grep -c '^voxgrad' case/stderr)
     if [ "$status" -ne "$code" ] || [ "$lines" -ne 1 ] || ! grep -qE -- "$says" case/stderr; then
         fault "$setup: exit $status ($code was expected), $lines messages, \"$says\" was expected in:"
