@@ -1,7 +1,7 @@
 # What the shell tests of whole runs share. Source it; it makes $folder, removed at the end, and leaves in it.
 # shellcheck shell=bash
 set -u
-folder=$(mktemp -d) && trap 'rm -rf -- "$folder"' EXIT
+folder=$(mktemp -d) && trap 'umount "$folder/disk" 2>/dev/null; rm -rf -- "$folder"' EXIT
 cd "$folder" || exit 1
 faults=0
 fault() {
