@@ -49,8 +49,8 @@ refused 1 2 'config.json:[0-9]+: not JSON' "sed -i 's/}//' model/config.json"
 refused 1 2 'gives token 700, beyond the model.s vocabulary of 512' "sed -i -E 's/(\"model\": \\{.*\"▁the\": )[0-9]+/\\1700/' model/tokenizer.json && ! cmp -s model/tokenizer.json ../base/model/tokenizer.json"
 refused 1 2 'window of word 8 has 17 tokens, more than the model.s 16 positions; make context.words smaller' "sed -i 's/\"max_position_embeddings\": 256/\"max_position_embeddings\": 16/' model/config.json"
 refused 3 2 'window of word 8 has 17 tokens, more than the model.s 16 positions; make context.words smaller' "sed -i 's/\"max_position_embeddings\": 256/\"max_position_embeddings\": 16/' model/config.json"
-refused 1 2 'features: gradient_norm: words: 13 must be between 1 and the context.s 12' "sed -i 's/words: 4/words: 13/' study.yaml"
-refused 1 2 'features: activations: layer 9 is not in the model; it has 00' "sed -i 's/layers: .0, final./layers: [9]/' study.yaml"
+refused 1 2 'features: gradient_norm: words: 13 must be between 1 and 12, the words that every window' "sed -i 's/words: 4/words: 13/' study.yaml"
+refused 1 2 'features: activations: layer 9 is not there; there are 00' "sed -i 's/layers: .0, final./layers: [9]/' study.yaml"
 
 # ---- responses --------------------------------------------------------------------------------------------------------------------------
 refused 1 2 '1.txt: .*No such file' 'rm 1.txt'
