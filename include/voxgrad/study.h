@@ -15,7 +15,8 @@ typedef struct {
 } vg_study_model;
 
 typedef struct {
-    char *method, *name, *reduce, *normalize, *sign, *at, *erase, *replacement, *path, *baseline, *strict, *site, *positions, *by_word, *form;
+    char *method, *name, *reduce, *normalize, *sign, *at, *erase, *replacement, *path, *baseline, *strict, *site, *positions, *by_word,
+        *form;
     char *baseline_token; /* of baseline: {token: STRING} */
     int64_t words, max_steps, steps, residual_every, size, seed;
     double baseline_scale, tolerance, ar1;
