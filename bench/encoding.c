@@ -9,7 +9,7 @@
 #include "voxgrad/encoding.h"
 
 typedef struct {
-    const char *folder, *rows, *columns, *voxels, *alphas, *folds, *inner, *gap, *spaces, *threads, *device, *repeats, *score;
+    const char *folder, *rows, *columns, *voxels, *alphas, *folds, *inner, *gap, *spaces, *threads, *device, *repeats, *score, *tile;
 } arguments;
 
 static int64_t whole(const char *text)
@@ -99,7 +99,7 @@ static vg_status bench(const arguments *a)
         results[i] =
             by_r2 ? (vg_ridge_result){.r2 = s, .r2_alpha = l, .ld = voxels} : (vg_ridge_result){.score = s, .alpha = l, .ld = voxels};
     }
-    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = count, .type = VG_F32, .r2 = VG_R2_MEAN};
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = count, .type = VG_F32, .r2 = VG_R2_MEAN, .tile = whole(a->tile)};
     times best = {.fit = INFINITY}, now = {0};
     for (int64_t i = 0; i < whole(a->repeats); i++) {
         VG_GO(run_once(device, &plan, x, y, spaces, results, &now));
@@ -135,7 +135,7 @@ int main(int argc, char **argv)
                    .threads = "0",
                    .device = "cpu",
                    .repeats = "1",
-                   .score = "r"};
+                   .score = "r", .tile = "0"};
     const vg_option options[] = {
         {"folder", 'f', "FOLDER", "where x.f32 and y.f32 are", &a.folder, NULL},
         {"rows", 0, "T", "rows", &a.rows, NULL},
@@ -149,6 +149,7 @@ int main(int argc, char **argv)
         {"threads", 0, "N", "threads", &a.threads, NULL},
         {"device", 0, "SPEC", "cpu, cuda", &a.device, NULL},
         {"repeats", 0, "N", "the best of so many", &a.repeats, NULL},
+        {"tile", 0, "N", "voxels a tile; 0: chosen", &a.tile, NULL},
         {"score", 0, "r|r2", "what is scored", &a.score, NULL},
         {NULL},
     };

@@ -113,6 +113,17 @@ typedef struct {
     double *correlation, *loss, *total;
 } vg_ridge_score;
 
+/* The same scores from n directions, a training set's eigenvectors, scaled (encoding.md, "Ridge"; src/encoding/quadratic.c has the
+ * formula): z (n, columns) is what a voxel's training responses bring to each, held (n, columns) what its held-out responses do,
+ * far (n, columns) and near (n, columns; NULL: diagonal (n) times z) are sums over pairs of directions. With d = filter and e = slope
+ * (penalties, n): b = sum_i d z held, Q = sum_i 2 e z far + d^2 z near, o = sum_i d z lean, lean (n); then r, SSE and SST as above, `score`
+ * holding what they need (rows, rank, type, products, offset, y and coefficient are not looked at). All in double. */
+typedef struct {
+    vg_ridge_score score;
+    int64_t directions;
+    const double *z, *held, *far, *near, *diagonal, *lean, *filter, *slope;
+} vg_ridge_quadratic;
+
 /* The best penalty a column: the largest score, or (`smallest`) the smallest; the one that stands first in ascending (penalties) among
  * those within `equal` of it, or, with `smallest`, within `equal` times it. choice and best (columns): which, and its score. */
 typedef struct {
@@ -200,6 +211,10 @@ typedef struct {
                                int64_t stride, const void *x, void *out);
     vg_status (*ridge_score)(vg_device *d, const vg_ridge_score *s);
     vg_status (*ridge_choose)(vg_device *d, const vg_ridge_choose *c);
+    /* ridge_combine into doubles */
+    vg_status (*ridge_combine_wide)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                                    int64_t stride, const void *x, double *out);
+    vg_status (*ridge_quadratic)(vg_device *d, const vg_ridge_quadratic *q);
 } vg_device_ops;
 
 struct vg_device {

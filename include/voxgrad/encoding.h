@@ -72,7 +72,8 @@ typedef struct {
     vg_type type; /* of data and products; eigenproblems, sums over rows and scores are always float64 */
     vg_r2_kind r2;
     bool standardize; /* z-score the features by the training rows of each fold (`standardize: train`), not only centre them */
-    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_estimate) */
+    int64_t tile;     /* voxels a tile, 0: by rows and columns (vg_ridge_estimate), */
+    bool gpu;         /* for a GPU's memory, not for a CPU's cache */
 } vg_ridge_plan;
 
 /* The features of one space, factored for every training set of the plan: shared by all subjects and voxels of a story.

@@ -15,8 +15,10 @@ typedef struct {
 } vg_study_model;
 
 typedef struct {
-    char *method, *name, *reduce, *at;
-    int64_t words;
+    char *method, *name, *reduce, *normalize, *sign, *at, *erase, *replacement, *path, *baseline, *strict, *site, *positions, *by_word, *form;
+    char *baseline_token; /* of baseline: {token: STRING} */
+    int64_t words, max_steps, steps, residual_every, size, seed;
+    double baseline_scale, tolerance, ar1;
     bool all_layers, final_layer;
     int64_t *layers;
     int64_t layer_count;
@@ -58,7 +60,7 @@ typedef struct {
     vg_study_model *models;
     int64_t model_count;
     struct {
-        int64_t words;
+        int64_t words, tokens;
         char *mode, *bos;
     } context;
     struct {

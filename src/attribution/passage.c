@@ -9,9 +9,10 @@ static vg_status check_ids(const vg_tokens *tokens, int64_t vocabulary)
 {
     for (int64_t t = 0; t < tokens->count; t++)
         if (tokens->ids[t] < 0 || tokens->ids[t] >= vocabulary)
-            return vg_fail(VG_INVALID,
-                           "the tokenizer gives token %d, beyond the model's vocabulary of %lld: do tokenizer.json and config.json belong together?",
-                           (int)tokens->ids[t], (long long)vocabulary);
+            return vg_fail(
+                VG_INVALID,
+                "the tokenizer gives token %d, beyond the model's vocabulary of %lld: do tokenizer.json and config.json belong together?",
+                (int)tokens->ids[t], (long long)vocabulary);
     return VG_OK;
 }
 
@@ -27,8 +28,21 @@ static void assign(const vg_tokens *tokens, const int64_t *word_end, int64_t wor
     first[words] = tokens->count;
 }
 
-vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end, int64_t words,
-                            vg_passage *passage)
+/* Characters of each word (code points), and whether it closes a sentence. */
+static vg_status describe_words(const char *text, const int64_t *word_end, vg_passage *passage)
+{
+    VG_TRY(VG_NEW(&passage->characters, passage->words, "words of a story"));
+    VG_TRY(VG_NEW(&passage->ends, passage->words, "words of a story"));
+    for (int64_t w = 0, i = 0; w < passage->words; w++) {
+        for (; i < word_end[w]; i++)
+            passage->characters[w] += text[i] != ' ' && ((unsigned char)text[i] & 0xC0) != 0x80;
+        passage->ends[w] = word_end[w] > 0 && strchr(".!?", text[word_end[w] - 1]) != NULL;
+    }
+    return VG_OK;
+}
+
+vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, const char *text, size_t size, const int64_t *word_end,
+                            int64_t words, vg_passage *passage)
 {
     vg_tokens tokens = {0};
     *passage = (vg_passage){.words = words};
@@ -41,6 +55,7 @@ vg_status vg_passage_create(const vg_tokenizer *tokenizer, int64_t vocabulary, c
         memcpy(passage->ids, tokens.ids, (size_t)tokens.count * sizeof *passage->ids);
     VG_GO(VG_NEW(&passage->first, words + 1, "words of a story"));
     assign(&tokens, word_end, words, passage->first);
+    VG_GO(describe_words(text, word_end, passage));
 done:
     vg_tokens_free(&tokens);
     if (status != VG_OK)
@@ -52,5 +67,8 @@ void vg_passage_free(vg_passage *passage)
 {
     free(passage->ids);
     free(passage->first);
+    free(passage->characters);
+    free(passage->ends);
+    free(passage->onset);
     *passage = (vg_passage){0};
 }

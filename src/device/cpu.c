@@ -106,6 +106,8 @@ static const vg_device_ops ops = {
     .ridge_combine = vg_cpu_ridge_combine,
     .ridge_score = vg_cpu_ridge_score,
     .ridge_choose = vg_cpu_ridge_choose,
+    .ridge_combine_wide = vg_cpu_ridge_combine_wide,
+    .ridge_quadratic = vg_cpu_ridge_quadratic,
 };
 
 static void close_cpu(vg_device *device)

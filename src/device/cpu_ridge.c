@@ -14,7 +14,7 @@ enum {
     COLUMNS = 64, /* of a group whose scores are made together */
     ROWS = 8,     /* of it that are folded at a time */
     ACROSS = 256, /* columns that are centred together: long enough runs of memory */
-    PIECE = 4096, /* numbers of a sum of segments */
+    PIECE = 1024, /* numbers of a sum of segments */
 };
 
 /* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 /* ---- sums of segments ------------------------------------------------------------------------------------------------ */
 
 VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                    int64_t stride, const void *x, void *out)
+                                    int64_t stride, const void *x, vg_type to, void *out)
 {
     double sum[PIECE] = {0};
     for (int64_t i = 0; i < terms; i++) {
@@ -176,7 +176,7 @@ VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int6
                 sum[e] += by * from[e];
         }
     }
-    store(type, out, first, n, sum);
+    store(to, out, first, n, sum);
 }
 
 vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
@@ -184,7 +184,16 @@ vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t te
 {
     VG_PARALLEL(n * terms)
     for (int64_t first = 0; first < n; first += PIECE)
-        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, out);
+        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, type, out);
+    return VG_OK;
+}
+
+vg_status vg_cpu_ridge_combine_wide(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
+                                    int64_t stride, const void *x, double *out)
+{
+    VG_PARALLEL(n * terms)
+    for (int64_t first = 0; first < n; first += PIECE)
+        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, VG_F64, out);
     return VG_OK;
 }
 
@@ -334,6 +343,114 @@ vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
 #pragma omp for schedule(static)
         for (int64_t first = 0; first < s->columns; first += COLUMNS)
             score_group(s, first, &f, mine + packed + gram, mine + packed + gram + small);
+    }
+    free(scratch);
+    return VG_OK;
+}
+
+/* ---- scores of all penalties from directions ------------------------------------------------------------------------------ */
+
+enum { PARTS = 4, AT_ONCE = 4 }; /* products a direction; penalties that share one reading of them */
+
+/* u (n, PARTS, LANES) of columns first .. first + lanes - 1: z far, z near, z held, z lean. */
+static void make_parts(const vg_ridge_quadratic *q, int64_t first, int64_t count, double *u)
+{
+    for (int64_t i = 0; i < q->directions; i++, u += PARTS * LANES) {
+        const double *z = q->z + i * q->score.columns + first, *far = q->far + i * q->score.columns + first;
+        const double *held = q->held + i * q->score.columns + first;
+        const double *near = q->near != NULL ? q->near + i * q->score.columns + first : NULL;
+        for (int64_t v = 0; v < LANES; v++) {
+            double here = v < count ? z[v] : 0.0;
+            u[v] = v < count ? 2.0 * here * far[v] : 0.0;
+            u[LANES + v] = near == NULL ? q->diagonal[i] * here * here : v < count ? here * near[v] : 0.0;
+            u[2 * LANES + v] = v < count ? here * held[v] : 0.0;
+            u[3 * LANES + v] = q->lean[i] * here;
+        }
+    }
+}
+
+typedef struct {
+    lanes cross[AT_ONCE], size[AT_ONCE], offset[AT_ONCE];
+} contracted;
+
+/* Of AT_ONCE penalties: d and e (n) each. */
+VG_CLONES static void contract(int64_t n, const double *u, const double *const *d, const double *const *e, contracted *out)
+{
+    contracted sum = {0};
+    for (int64_t i = 0; i < n; i++) {
+        const lanes *part = (const lanes *)(u + i * PARTS * LANES);
+        for (int a = 0; a < AT_ONCE; a++) {
+            sum.size[a] += e[a][i] * part[0] + (d[a][i] * d[a][i]) * part[1];
+            sum.cross[a] += d[a][i] * part[2];
+            sum.offset[a] += d[a][i] * part[3];
+        }
+    }
+    *out = sum;
+}
+
+/* Of one column's own penalty. */
+static void contract_one(int64_t n, const double *u, const double *d, const double *e, double *cross, double *size, double *offset)
+{
+    *cross = *size = *offset = 0;
+    for (int64_t i = 0; i < n; i++, u += PARTS * LANES) {
+        *size += e[i] * u[0] + d[i] * d[i] * u[LANES];
+        *cross += d[i] * u[2 * LANES];
+        *offset += d[i] * u[3 * LANES];
+    }
+}
+
+static void score_chosen(const vg_ridge_quadratic *q, int64_t first, int64_t count, const double *u)
+{
+    predicted p;
+    for (int64_t v = 0; v < count; v++) {
+        int64_t at = q->score.choice[first + v] * q->directions;
+        contract_one(q->directions, u + v, q->filter + at, q->slope + at, &p.cross[v], &p.size[v], &p.offset[v]);
+    }
+    add_scores(&q->score, &p, 0, first, count);
+}
+
+static void score_directions(const vg_ridge_quadratic *q, int64_t first, int64_t count, double *u)
+{
+    int64_t n = q->directions;
+    make_parts(q, first, count, u);
+    if (q->score.choice != NULL) {
+        score_chosen(q, first, count, u);
+        return;
+    }
+    for (int64_t a = 0; a < q->score.penalties; a += AT_ONCE) {
+        const double *d[AT_ONCE], *e[AT_ONCE];
+        contracted sums;
+        predicted p;
+        for (int64_t i = 0; i < AT_ONCE; i++) {
+            int64_t which = vg_min(a + i, q->score.penalties - 1);
+            d[i] = q->filter + which * n;
+            e[i] = q->slope + which * n;
+        }
+        contract(n, u, d, e, &sums);
+        for (int64_t i = 0; i < AT_ONCE && a + i < q->score.penalties; i++) {
+            memcpy(p.cross, &sums.cross[i], sizeof sums.cross[i]);
+            memcpy(p.size, &sums.size[i], sizeof sums.size[i]);
+            memcpy(p.offset, &sums.offset[i], sizeof sums.offset[i]);
+            add_scores(&q->score, &p, a + i, first, count);
+        }
+    }
+}
+
+vg_status vg_cpu_ridge_quadratic(vg_device *d, const vg_ridge_quadratic *q)
+{
+    double *scratch;
+    int64_t each = (q->directions + 1) * PARTS * LANES;
+    VG_TRY(VG_NEW(&scratch, each * d->threads, "numbers of ridge scores"));
+#pragma omp parallel num_threads(d->threads) if (q->score.columns > COLUMNS && d->threads > 1)
+    {
+        double *mine = scratch + each * omp_get_thread_num();
+#pragma omp for schedule(static)
+        for (int64_t first = 0; first < q->score.columns; first += LANES) {
+            int64_t count = vg_min(LANES, q->score.columns - first);
+            score_directions(q, first, count, mine);
+            if (q->score.loss != NULL && !q->score.by_fold)
+                add_totals(&q->score, first, count);
+        }
     }
     free(scratch);
     return VG_OK;

@@ -1,8 +1,7 @@
-/* design: the features of a space, factored once for every training set (encoding.md, "Ridge", 1-4).
+/* design: the features of a space, factored once for every training set (encoding.md, "Ridge", 1-3).
  * Primal, p features: the training Gram G = V' diag(w) V (rows of V are eigenvectors); predictions on held-out features H (m, p) are
  * H V' diag(d_a(w)) V C of the cross-products C = X' y. Dual, n training rows: the same with the products of rows K for G, the held-out
- * rows' products with training rows for H, and y for C. Either way one matrix `left` a set, made here, multiplies what a tile of
- * voxels brings, C or y, and gives the predictions of the basis functions (basis.c) that all penalties are made of.
+ * rows' products with training rows for H, and y for C. factor.c makes of H, V and w what a tile of voxels is multiplied with.
  * Everything is centred by the training rows: in G and H, and, for C, by a column that multiplies the sums of y. */
 #include <float.h>
 #include <math.h>
@@ -31,35 +30,21 @@ typedef struct {
     double *gram_here, *w_here; /* host: the same */
 } building;
 
-/* Of one set: means of the features over training rows, 1 / standard deviation (1 where not standardised, 0 for a constant column). */
-typedef struct {
-    const ridge_set *set;
-    double *mean, *by; /* (p) */
-    double *held_out;  /* (m + 1, width): H about its own mean, and sqrt(n) times that mean */
-    double *press;     /* compressed: (m, p) */
-    int64_t m, width;
-} set_building;
+/* ---- the device ------------------------------------------------------------------------------------------------ */
 
-/* ---- products on the device ------------------------------------------------------------------------------------------------ */
-
-static vg_status multiply(vg_device *d, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                          int64_t lda, const double *b, int64_t ldb, double beta, double *c)
+vg_status ridge_multiply(vg_device *d, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
+                         int64_t lda, const double *b, int64_t ldb, double beta, double *c)
 {
-    return d->ops->gemm(d, &(vg_gemm){.type = VG_F64,
-                                      .transpose_a = transpose_a,
-                                      .transpose_b = transpose_b,
-                                      .m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .batch = 1,
-                                      .alpha = alpha,
-                                      .beta = beta,
-                                      .a = a,
-                                      .b = b,
-                                      .c = c,
-                                      .lda = lda,
-                                      .ldb = ldb,
-                                      .ldc = n});
+    vg_gemm g = {.type = VG_F64, .transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k, .batch = 1};
+    g.alpha = alpha;
+    g.beta = beta;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = n;
+    return d->ops->gemm(d, &g);
 }
 
 static vg_status device_new(vg_device *d, double **x, int64_t count)
@@ -67,7 +52,7 @@ static vg_status device_new(vg_device *d, double **x, int64_t count)
     return d->ops->alloc(d, (size_t)(count > 0 ? count : 1) * sizeof(double), (void **)x);
 }
 
-static void device_free(vg_device *d, void *x)
+void ridge_device_free(vg_device *d, void *x)
 {
     if (x != NULL)
         d->ops->free(d, x);
@@ -83,8 +68,7 @@ static vg_status up(vg_device *d, double *there, const double *host, int64_t cou
     return d->ops->up(d, there, host, (size_t)count * sizeof(double));
 }
 
-/* Numbers of the plan's type on the device, from doubles. */
-static vg_status send(vg_device *d, vg_type type, const double *host, int64_t count, void **there)
+vg_status ridge_send(vg_device *d, vg_type type, const double *host, int64_t count, void **there)
 {
     VG_TRY(d->ops->alloc(d, (size_t)(count > 0 ? count : 1) * ridge_size(type), there));
     if (type == VG_F64)
@@ -136,7 +120,7 @@ static vg_status send_features(building *b)
         memcpy(wide + t * (p + 1), b->x + t * p, (size_t)p * sizeof(double));
         wide[t * (p + 1) + p] = 1;
     }
-    vg_status status = send(b->device, b->design->plan->type, wide, b->rows * (p + 1), &b->design->features);
+    vg_status status = ridge_send(b->device, b->design->plan->type, wide, b->rows * (p + 1), &b->design->features);
     free(wide);
     return status;
 }
@@ -159,7 +143,7 @@ static bool is_nothing(double square, double scale)
 }
 
 /* 1 / standard deviation over the training rows; 0 for a column that is constant in them. */
-static void scales(const building *b, set_building *s)
+static void scales(const building *b, ridge_making *s)
 {
     const vg_fold *fold = s->set->fold;
     for (int64_t j = 0; j < b->columns; j++) {
@@ -191,13 +175,13 @@ static vg_status primal_sum(const building *b, const vg_fold *fold, double *gram
         if (begin == end)
             continue;
         const double *x = b->x_there + begin * p;
-        VG_TRY(multiply(b->device, true, false, p, p, end - begin, direct ? 1.0 : -1.0, x, p, x, p, beta, gram));
+        VG_TRY(ridge_multiply(b->device, true, false, p, p, end - begin, direct ? 1.0 : -1.0, x, p, x, p, beta, gram));
         beta = 1.0;
     }
     return VG_OK;
 }
 
-static vg_status primal_gram(const building *b, set_building *s, double *gram, double *here)
+static vg_status primal_gram(const building *b, ridge_making *s, double *gram, double *here)
 {
     int64_t p = b->columns;
     VG_TRY(primal_sum(b, s->set->fold, gram));
@@ -220,11 +204,11 @@ static vg_status row_products(building *b, const double *by)
         for (int64_t j = 0; j < p; j++)
             scaled[t * p + j] = b->x[t * p + j] * (by != NULL ? by[j] : 1.0);
     VG_GO(up(b->device, b->x_there, scaled, b->rows * p));
-    VG_GO(multiply(b->device, false, true, b->rows, b->rows, p, 1.0, b->x_there, p, b->x_there, p, 0.0, there));
+    VG_GO(ridge_multiply(b->device, false, true, b->rows, b->rows, p, 1.0, b->x_there, p, b->x_there, p, 0.0, there));
     VG_GO(down(b->device, b->products, there, b->rows * b->rows));
 done:
     free(scaled);
-    device_free(b->device, there);
+    ridge_device_free(b->device, there);
     return status;
 }
 
@@ -258,7 +242,7 @@ static void center_rows(double *x, int64_t rows, int64_t n, int64_t ld, double *
 
 /* K (n, n) of the training rows, centred; zeros beyond them (a batch shares the largest n). Held-out rows against them as well:
  * (m, n), still about the training mean alone. */
-static vg_status dual_gram(building *b, set_building *s, double *here)
+static vg_status dual_gram(building *b, ridge_making *s, double *here)
 {
     const vg_fold *fold = s->set->fold;
     int64_t n = fold->train_rows;
@@ -286,7 +270,7 @@ static vg_status dual_gram(building *b, set_building *s, double *here)
 
 /* ---- held-out rows ------------------------------------------------------------------------------------------------------------------ */
 
-static vg_status primal_held_out(const building *b, set_building *s)
+static vg_status primal_held_out(const building *b, ridge_making *s)
 {
     const vg_fold *fold = s->set->fold;
     int64_t p = b->columns;
@@ -302,8 +286,9 @@ static vg_status primal_held_out(const building *b, set_building *s)
 }
 
 /* Held-out rows about their mean, which becomes the last row, times sqrt(m); a column that is constant but for rounding is 0. */
-static void split_mean(const building *b, set_building *s, int64_t ld)
+static void split_mean(const building *b, ridge_making *s)
 {
+    int64_t ld = b->n;
     double *mean = s->held_out + s->m * ld;
     center_rows(s->held_out, s->m, s->width, ld, mean);
     for (int64_t j = 0; j < s->width; j++) {
@@ -317,265 +302,40 @@ static void split_mean(const building *b, set_building *s, int64_t ld)
     }
 }
 
-/* More held-out rows than features: H' H = S' diag(m) S, and rows sqrt(m) S predict as far from each other as the rows of H do; the
- * responses that belong to them are 1 / sqrt(m) S (H' y). */
-static vg_status compress(const building *b, set_building *s)
-{
-    vg_device *d = b->device;
-    int64_t p = b->columns, rank = 0;
-    double *there = NULL, *gram = NULL, *w = NULL, *rows = NULL, *here = NULL, *values = NULL;
-    vg_status status;
-    VG_GO(device_new(d, &there, s->m * p));
-    VG_GO(device_new(d, &gram, p * p));
-    VG_GO(device_new(d, &w, p));
-    VG_GO(VG_NEW(&here, p * p, "numbers of held-out features"));
-    VG_GO(VG_NEW(&values, p, "held-out eigenvalues"));
-    VG_GO(up(d, there, s->held_out, s->m * p));
-    VG_GO(multiply(d, true, false, p, p, s->m, 1.0, there, p, there, p, 0.0, gram));
-    VG_GO(d->ops->eigh(d, 1, p, gram, w));
-    VG_GO(down(d, here, gram, p * p));
-    VG_GO(down(d, values, w, p));
-    VG_GO(VG_NEW(&rows, (p + 1) * p, "numbers of held-out features"));
-    VG_GO(VG_NEW(&s->press, p * p, "numbers of held-out features"));
-    for (int64_t i = 0; i < p; i++) {
-        if (!(values[i] > (double)p * 4 * DBL_EPSILON * values[p - 1]))
-            continue;
-        for (int64_t j = 0; j < p; j++) {
-            rows[rank * p + j] = sqrt(values[i]) * here[i * p + j];
-            s->press[rank * p + j] = s->by[j] / sqrt(values[i]) * here[i * p + j];
-        }
-        rank++;
-    }
-    memcpy(rows + rank * p, s->held_out + s->m * p, (size_t)p * sizeof(double));
-    free(s->held_out);
-    s->held_out = rows;
-    rows = NULL;
-    s->m = rank;
-done:
-    device_free(d, there);
-    device_free(d, gram);
-    device_free(d, w);
-    free(rows);
-    free(here);
-    free(values);
-    return status;
-}
-
-/* ---- factors --------------------------------------------------------------------------------------------------------------------------
- */
-
-/* P = H V' (m + 1, n), from held-out rows and eigenvectors. */
-static vg_status project(const building *b, const set_building *s, const double *vectors, double **projected)
-{
-    vg_device *d = b->device;
-    double *held_out = NULL, *there = NULL;
-    int64_t n = b->n, count = (s->m + 1) * n;
-    vg_status status;
-    *projected = NULL;
-    VG_GO(device_new(d, &held_out, count));
-    VG_GO(device_new(d, &there, count));
-    VG_GO(up(d, held_out, s->held_out, count));
-    VG_GO(multiply(d, false, true, s->m + 1, n, n, 1.0, held_out, n, vectors, n, 0.0, there));
-    VG_GO(VG_NEW(projected, count, "numbers of projected rows"));
-    VG_GO(down(d, *projected, there, count));
-done:
-    device_free(d, held_out);
-    device_free(d, there);
-    return status;
-}
-
-/* How much direction i can matter on the held-out rows: the length of P's column, times that of what the training data bring to it for
- * a response of white noise; 0 where the eigenvalue is rounding. */
-static void weigh(const building *b, const set_building *s, const double *projected, const double *w, double *weight)
-{
-    int64_t n = b->n;
-    memset(weight, 0, (size_t)n * sizeof(double));
-    for (int64_t i = 0; i <= s->m; i++)
-        for (int64_t j = 0; j < n; j++)
-            weight[j] += projected[i * n + j] * projected[i * n + j];
-    double least = (double)n * 4 * DBL_EPSILON * w[n - 1];
-    for (int64_t j = 0; j < n; j++)
-        weight[j] = w[j] > least ? sqrt(weight[j] * (b->design->dual ? 1.0 : w[j])) : 0.0;
-}
-
-/* [P diag(phi_0); P diag(phi_1); ...]: the r (m) rows about the mean, then the r rows of means. */
-static vg_status stack_rows(const building *b, const set_building *s, const double *projected, const ridge_basis *basis, double **stacked)
-{
-    int64_t n = b->n, r = basis->rank;
-    VG_TRY(VG_NEW(stacked, r * (s->m + 1) * n, "numbers of a factor"));
-    for (int64_t k = 0; k < r; k++)
-        for (int64_t i = 0; i <= s->m; i++) {
-            double *to = *stacked + (i < s->m ? k * s->m + i : r * s->m + k) * n;
-            for (int64_t j = 0; j < n; j++)
-                to[j] = projected[i * n + j] * basis->phi[k * n + j];
-        }
-    return VG_OK;
-}
-
-/* Numbers of the plan's type on the device become doubles of the host. */
-static vg_status receive(vg_device *d, vg_type type, const void *there, int64_t count, double *host)
-{
-    if (type == VG_F64)
-        return d->ops->down(d, host, there, (size_t)count * sizeof(double));
-    float *narrow = (float *)host + count; /* the upper half: widened from the front, no number is overwritten unread */
-    VG_TRY(d->ops->down(d, narrow, there, (size_t)count * sizeof(float)));
-    for (int64_t i = 0; i < count; i++) {
-        float value;
-        memcpy(&value, narrow + i, sizeof value);
-        host[i] = (double)value;
-    }
-    return VG_OK;
-}
-
-/* left = stacked V, in the plan's type: what it multiplies is no more exact. `left` holds the stacked rows, and then the product. */
-static vg_status make_left(const building *b, const double *vectors, int64_t rows, double *left)
-{
-    vg_device *d = b->device;
-    vg_type type = b->design->plan->type;
-    int64_t n = b->n;
-    double *host = NULL;
-    void *stacked = NULL, *narrow = NULL, *result = NULL;
-    vg_status status;
-    VG_GO(VG_NEW(&host, n * n, "eigenvectors"));
-    VG_GO(down(d, host, vectors, n * n));
-    VG_GO(send(d, type, host, n * n, &narrow));
-    VG_GO(send(d, type, left, rows * n, &stacked));
-    VG_GO(d->ops->alloc(d, (size_t)(rows * n) * ridge_size(type), &result));
-    VG_GO(d->ops->gemm(d, &(vg_gemm){.type = type,
-                                     .m = rows,
-                                     .n = n,
-                                     .k = n,
-                                     .batch = 1,
-                                     .alpha = 1,
-                                     .a = stacked,
-                                     .b = narrow,
-                                     .c = result,
-                                     .lda = n,
-                                     .ldb = n,
-                                     .ldc = n}));
-    VG_GO(receive(d, type, result, rows * n, left));
-done:
-    free(host);
-    device_free(d, stacked);
-    device_free(d, narrow);
-    device_free(d, result);
-    return status;
-}
-
-/* matrix (rows, p) becomes (rows, p + 1), to act on cross-products and sums: less `mean` times the sums. */
-static vg_status widen(const double *matrix, int64_t rows, int64_t p, const double *by, const double *mean, double **wide)
-{
-    VG_TRY(VG_NEW(wide, rows * (p + 1), "numbers of a factor"));
-    for (int64_t i = 0; i < rows; i++) {
-        double *to = *wide + i * (p + 1), sum = 0;
-        for (int64_t j = 0; j < p; j++) {
-            to[j] = matrix[i * p + j] * (by != NULL ? by[j] : 1.0);
-            sum += to[j] * mean[j];
-        }
-        to[p] = -sum;
-    }
-    return VG_OK;
-}
-
-/* Cuts the padding of a batch off the rows of a dual factor, and takes off each row's mean: what it multiplies need not be centred. */
-static void narrow_rows(double *matrix, int64_t rows, int64_t ld, int64_t n)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        double sum = 0;
-        for (int64_t j = 0; j < n; j++)
-            sum += matrix[i * ld + j];
-        for (int64_t j = 0; j < n; j++)
-            matrix[i * n + j] = matrix[i * ld + j] - sum / (double)n;
-    }
-}
-
-static vg_status send_press(const building *b, const set_building *s, ridge_factor *factor)
-{
-    double *mean = NULL, *wide = NULL;
-    const vg_fold *fold = s->set->fold;
-    vg_status status;
-    VG_GO(VG_NEW(&mean, b->columns, "features"));
-    means(b, fold->test, fold->test_ranges, fold->test_rows, mean);
-    VG_GO(widen(s->press, s->m, b->columns, NULL, mean, &wide));
-    VG_GO(send(b->device, b->design->plan->type, wide, s->m * (b->columns + 1), &factor->press));
-done:
-    free(mean);
-    free(wide);
-    return status;
-}
-
-static vg_status send_factor(const building *b, const set_building *s, const ridge_basis *basis, double *left, ridge_factor *factor)
-{
-    const vg_ridge_plan *plan = b->design->plan;
-    int64_t rows = basis->rank * (s->m + 1);
-    factor->rows = s->m;
-    factor->rank = basis->rank;
-    factor->width = b->design->dual ? s->width : b->columns + 1;
-    VG_TRY(send(b->device, VG_F64, basis->coefficient, plan->alpha_count * basis->rank, (void **)&factor->coefficient));
-    if (b->design->dual) {
-        narrow_rows(left, rows, b->n, s->width);
-        return send(b->device, plan->type, left, rows * s->width, &factor->left);
-    }
-    double *wide;
-    VG_TRY(widen(left, rows, b->columns, s->by, s->mean, &wide));
-    vg_status status = send(b->device, plan->type, wide, rows * factor->width, &factor->left);
-    free(wide);
-    if (status == VG_OK && s->press != NULL)
-        status = send_press(b, s, factor);
-    return status;
-}
-
-static vg_status make_factor(const building *b, set_building *s, const double *vectors, const double *w, ridge_factor *factor)
-{
-    const vg_ridge_plan *plan = b->design->plan;
-    double *projected = NULL, *weight = NULL, *left = NULL;
-    ridge_basis basis = {0};
-    vg_status status;
-    if (!b->design->dual)
-        VG_GO(primal_held_out(b, s));
-    split_mean(b, s, b->n);
-    if (!b->design->dual && 4 * s->m > 5 * b->columns)
-        VG_GO(compress(b, s));
-    VG_GO(project(b, s, vectors, &projected));
-    VG_GO(VG_NEW(&weight, b->n, "directions"));
-    weigh(b, s, projected, w, weight);
-    VG_GO(ridge_basis_create(plan->alphas, plan->alpha_count, w, weight, b->n, plan->type == VG_F32 ? 1e-7 : 1e-13, &basis));
-    VG_GO(stack_rows(b, s, projected, &basis, &left));
-    VG_GO(make_left(b, vectors, basis.rank * (s->m + 1), left));
-    VG_GO(send_factor(b, s, &basis, left, factor));
-done:
-    free(projected);
-    free(weight);
-    free(left);
-    ridge_basis_free(&basis);
-    return status;
-}
-
 /* ---- batches of sets
  * ---------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status prepare_set(building *b, set_building *s, int64_t i)
+static vg_status prepare_set(building *b, ridge_making *s, int64_t i)
 {
     const vg_fold *fold = s->set->fold;
     double *gram = b->gram_here + i * b->n * b->n;
     VG_TRY(VG_NEW(&s->mean, b->columns, "features"));
     VG_TRY(VG_NEW(&s->by, b->columns, "features"));
+    VG_TRY(VG_NEW(&s->test_mean, b->columns, "features"));
+    means(b, fold->test, fold->test_ranges, fold->test_rows, s->test_mean);
     means(b, fold->train, fold->train_ranges, fold->train_rows, s->mean);
     scales(b, s);
-    return b->design->dual ? dual_gram(b, s, gram) : primal_gram(b, s, b->gram + i * b->n * b->n, gram);
+    if (b->design->dual) {
+        VG_TRY(dual_gram(b, s, gram));
+    } else {
+        VG_TRY(primal_gram(b, s, b->gram + i * b->n * b->n, gram));
+        VG_TRY(primal_held_out(b, s));
+    }
+    split_mean(b, s);
+    return VG_OK;
 }
 
-static void free_set(set_building *s)
+static void free_set(ridge_making *s)
 {
     free(s->mean);
     free(s->by);
+    free(s->test_mean);
     free(s->held_out);
-    free(s->press);
 }
 
 static vg_status factor_batch(building *b, int64_t first, int64_t count)
 {
-    set_building *sets = NULL;
+    ridge_making *sets = NULL;
     vg_device *d = b->device;
     const ridge_set *set = b->design->layout.set + first;
     vg_status status;
@@ -589,7 +349,10 @@ static vg_status factor_batch(building *b, int64_t first, int64_t count)
     VG_GO(VG_NEW(&b->gram_here, count * n * n, "products of features"));
     VG_GO(VG_NEW(&b->w_here, count * n, "eigenvalues"));
     for (int64_t i = 0; i < count; i++) {
-        sets[i].set = &set[i];
+        sets[i] =
+            (ridge_making){.plan = b->design->plan, .device = d, .set = &set[i], .dual = b->design->dual, .columns = b->columns, .n = n};
+        sets[i].vectors = b->gram + i * n * n;
+        sets[i].w = b->w_here + i * n;
         VG_GO(prepare_set(b, &sets[i], i));
     }
     VG_GO(up(d, b->gram, b->gram_here, count * n * n));
@@ -597,16 +360,16 @@ static vg_status factor_batch(building *b, int64_t first, int64_t count)
     atomic_fetch_add(&factorizations, count);
     VG_GO(down(d, b->w_here, b->w, count * n));
     for (int64_t i = 0; i < count; i++) {
-        VG_GO(make_factor(b, &sets[i], b->gram + i * n * n, b->w_here + i * n, &b->design->factor[first + i]));
+        VG_GO(ridge_make_factor(&sets[i], &b->design->factor[first + i]));
         free_set(&sets[i]);
-        sets[i] = (set_building){0};
+        sets[i] = (ridge_making){0};
     }
 done:
     for (int64_t i = 0; sets != NULL && i < count; i++)
         free_set(&sets[i]);
     free(sets);
-    device_free(d, b->gram);
-    device_free(d, b->w);
+    ridge_device_free(d, b->gram);
+    ridge_device_free(d, b->w);
     free(b->gram_here);
     free(b->w_here);
     b->gram = b->w = b->gram_here = b->w_here = NULL;
@@ -640,10 +403,10 @@ static vg_status make_products(building *b)
     VG_TRY(up(b->device, b->x_there, b->x, b->rows * p));
     double *there;
     VG_TRY(device_new(b->device, &there, p * p));
-    vg_status status = multiply(b->device, true, false, p, p, b->rows, 1.0, b->x_there, p, b->x_there, p, 0.0, there);
+    vg_status status = ridge_multiply(b->device, true, false, p, p, b->rows, 1.0, b->x_there, p, b->x_there, p, 0.0, there);
     if (status == VG_OK)
         status = down(b->device, b->products, there, p * p);
-    device_free(b->device, there);
+    ridge_device_free(b->device, there);
     return status;
 }
 
@@ -690,7 +453,7 @@ done:
     free(b.x);
     free(b.scale);
     free(b.products);
-    device_free(device, b.x_there);
+    ridge_device_free(device, b.x_there);
     if (status != VG_OK) {
         vg_ridge_design_free(*design);
         *design = NULL;
@@ -702,13 +465,10 @@ void vg_ridge_design_free(vg_ridge_design *design)
 {
     if (design == NULL)
         return;
-    for (int64_t i = 0; design->factor != NULL && i < design->layout.sets; i++) {
-        device_free(design->device, design->factor[i].left);
-        device_free(design->device, design->factor[i].press);
-        device_free(design->device, design->factor[i].coefficient);
-    }
+    for (int64_t i = 0; design->factor != NULL && i < design->layout.sets; i++)
+        ridge_factor_free(design->device, &design->factor[i]);
     free(design->factor);
-    device_free(design->device, design->features);
+    ridge_device_free(design->device, design->features);
     ridge_layout_free(&design->layout);
     free(design);
 }

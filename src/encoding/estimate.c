@@ -5,12 +5,16 @@
 #include "ridge.h"
 
 enum {
-    RANK = 12,   /* assumed of the penalties' products */
-    STACK = 512, /* columns of features that are multiplied with a tile at once */
-    LEAST = 64,  /* voxels of a tile */
-    MOST = 4096,
+    RANK = 12,       /* assumed of the penalties' products */
+    STACK = 512,     /* columns of features that are multiplied with a tile at once, */
+    PRODUCTS = 8192, /* and times the segments at most so many */
+    STEP = 64,       /* a tile's voxels are a multiple of this */
+    ENOUGH = 256,    /* from so many voxels on, wider products are no faster on a CPU (measured) */
+    MOST_CPU = 512,
+    MOST_GPU = 16384,
 };
-static const double TILE_BYTES = 512e6, TILE_FLOPS = 1e11;
+/* A tile's working memory: that of a processor's own cache, or enough to keep a GPU busy. One tile is less than 5 s of work. */
+static const double CPU_BYTES = 2e6, GPU_BYTES = 2e9, CPU_FLOPS = 1e11, GPU_FLOPS = 1e13;
 
 /* Calls `visit` for every set of the folds: the outer ones where they test anything, and all inner ones. */
 static void each_set(const vg_folds *folds, void (*visit)(const vg_fold *fold, void *state), void *state)
@@ -25,25 +29,25 @@ static void each_set(const vg_folds *folds, void (*visit)(const vg_fold *fold, v
 
 /* Sums over the sets of one space. */
 typedef struct {
-    double columns, rank, rows;
-    double primal, dual;           /* multiplications a voxel */
-    double primal_held, dual_held; /* numbers of the factors */
-    double products;               /* the most that one set's products hold, of a voxel */
-    double cubes, projections;     /* dual: sums of n^3 and m n^2 r */
+    double columns, rank, rows, penalties, two; /* two: what a double counts against the plan's type */
+    double primal, dual;                        /* multiplications a voxel */
+    double primal_held, dual_held;              /* numbers of the factors */
+    double primal_products, dual_products;      /* the most that one set's products hold, of a voxel */
+    double cubes, projections;                  /* dual: sums of n^3 and m n^2 r */
     double sets;
 } sums;
 
 static void add_set(const vg_fold *fold, void *state)
 {
     sums *s = state;
-    double m = (double)fold->test_rows, n = (double)fold->train_rows, p = s->columns;
-    bool compressed = 4 * m > 5 * p;
-    double rows = compressed ? p : m, width = p + 1;
-    s->primal += s->rank * rows * width + (compressed ? p * width : 0);
+    double m = (double)fold->test_rows, n = (double)fold->train_rows, p = s->columns, width = p + 1;
+    double by_rows = s->rank * m * width, by_directions = s->two * (3 * p * width + 4 * s->penalties * p);
+    s->primal += by_rows < by_directions ? by_rows : by_directions;
+    s->primal_held += by_rows < by_directions ? s->rank * (m + 1) * width : s->two * p * (3 * width + 2 * s->penalties);
+    s->primal_products = s->rank * (m + 1) * (by_rows < by_directions) > s->primal_products ? s->rank * (m + 1) : s->primal_products;
     s->dual += s->rank * m * n;
-    s->primal_held += s->rank * (rows + 1) * width + (compressed ? p * width : 0);
     s->dual_held += s->rank * (m + 1) * n;
-    s->products = s->rank * (m + 1) > s->products ? s->rank * (m + 1) : s->products;
+    s->dual_products = s->rank * (m + 1) > s->dual_products ? s->rank * (m + 1) : s->dual_products;
     s->cubes += n * n * n;
     s->projections += s->rank * m * n * n;
     s->sets += 1;
@@ -53,6 +57,8 @@ static sums sums_of(const vg_ridge_plan *plan, int64_t columns)
 {
     sums s = {
         .columns = (double)columns, .rank = plan->alpha_count < RANK ? (double)plan->alpha_count : RANK, .rows = (double)plan->folds->rows};
+    s.penalties = (double)plan->alpha_count;
+    s.two = plan->type == VG_F32 ? 2 : 1;
     each_set(plan->folds, add_set, &s);
     s.primal += s.rows * s.columns;
     return s;
@@ -69,10 +75,10 @@ int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns)
     return ridge_is_dual(plan, columns) ? 0 : columns + 1;
 }
 
-int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t *total)
+int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t segments, int64_t *total)
 {
-    int64_t i = first;
-    for (*total = 0; i < count && (i == first || *total + widths[i] <= STACK); i++)
+    int64_t i = first, most = PRODUCTS / segments < STACK ? PRODUCTS / segments : STACK;
+    for (*total = 0; i < count && (i == first || *total + widths[i] <= most); i++)
         *total += widths[i];
     return i;
 }
@@ -93,32 +99,40 @@ static void add_space(const vg_ridge_plan *plan, int64_t columns, vg_ridge_cost 
     }
     /* features twice, products, Grams and eigenvectors of a batch (at most 1 GB) twice, LAPACK's workspaces, one factor three times */
     double batch = s.sets * 8 * side * side < 1.1e9 ? s.sets * 8 * side * side : 8 * side * side > 1.1e9 ? 8 * side * side : 1.1e9;
-    building = 8 * (2 * T * p + side * side) + 2 * batch + 8 * 3 * side * side + 3 * 8 * s.products * side;
+    building = 8 * (2 * T * p + side * side) + 2 * batch + 8 * 3 * side * side + 3 * 8 * (s.primal_products + s.dual_products) * side;
     cost->build_bytes = building > cost->build_bytes ? building : cost->build_bytes;
 }
 
 /* Bytes that a fit needs for one voxel. */
 static double voxel_bytes(const vg_ridge_plan *plan, const int64_t *columns, const int64_t *widths, int64_t count, int64_t segments)
 {
-    double size = (double)ridge_size(plan->type), T = (double)plan->folds->rows, stack = 0, widest = T, products = 0, sets = 0;
+    double size = (double)ridge_size(plan->type), T = (double)plan->folds->rows, stack = 0, widest = 0, products = 0, sets = 0;
     for (int64_t i = 0; i < count; i++) {
         sums s = sums_of(plan, columns[i]);
-        products = s.products > products ? s.products : products;
+        double here = widths[i] > 0 ? s.primal_products : s.dual_products;
+        products = here > products ? here : products;
         widest = (double)widths[i] > widest ? (double)widths[i] : widest;
         sets = s.sets;
     }
     for (int64_t first = 0, total; first < count;) {
-        first = ridge_stack_end(widths, first, count, &total);
+        first = ridge_stack_end(widths, first, count, segments, &total);
         stack = (double)total > stack ? (double)total : stack;
     }
-    return size * (T + (double)(segments + 1) * stack + 2 * widest + products) + 16 * (double)segments + 17 * sets +
+    return size * (2 * T + (double)(segments + 1) * stack + widest + products) + 40 * widest + 16 * (double)segments + 17 * sets +
            16 * (double)plan->alpha_count + 64;
 }
 
-static int64_t choose_tile(double bytes, double flops)
+static double least(double a, double b)
 {
-    double voxels = TILE_BYTES / bytes < TILE_FLOPS / flops ? TILE_BYTES / bytes : TILE_FLOPS / flops;
-    return voxels > MOST ? MOST : voxels < LEAST ? LEAST : (int64_t)voxels / LEAST * LEAST;
+    return a < b ? a : b;
+}
+
+static int64_t choose_tile(const vg_ridge_plan *plan, double bytes, double flops)
+{
+    double voxels = plan->gpu ? least(GPU_BYTES / bytes, MOST_GPU) : least(CPU_BYTES / bytes, MOST_CPU);
+    voxels = plan->gpu || voxels > ENOUGH ? voxels : ENOUGH;
+    voxels = least(voxels, (plan->gpu ? GPU_FLOPS : CPU_FLOPS) / flops);
+    return voxels < STEP ? STEP : (int64_t)voxels / STEP * STEP;
 }
 
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost)
@@ -134,7 +148,7 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
         add_space(plan, columns[i], cost);
     }
     double bytes = voxel_bytes(plan, columns, widths, count, segments);
-    cost->tile = plan->tile > 0 ? plan->tile : choose_tile(bytes, cost->voxel_flops);
+    cost->tile = plan->tile > 0 ? plan->tile : choose_tile(plan, bytes, cost->voxel_flops);
     cost->fit_bytes = bytes * (double)cost->tile + (double)plan->folds->rows * (stacked + STACK) * (double)ridge_size(plan->type);
     free(widths);
     return VG_OK;

@@ -1,5 +1,6 @@
-/* ridge.h: what the files of ridge share (encoding.md, "Ridge"). layout.c: folds as segments and sets; basis.c: few functions for many
- * penalties; design.c: features factored for every set; ridge.c: tiles of responses scored. */
+/* ridge.h: what the files of ridge share (encoding.md, "Ridge"). layout.c: folds as segments and sets; estimate.c: which form, how much;
+ * design.c: features, their products, eigenvectors; factor.c: what a set needs of them, by way of basis.c (few functions for many
+ * penalties) or quadratic.c (pairs of directions); tile.c: a tile of responses scored; ridge.c: all tiles. */
 #ifndef VOXGRAD_ENCODING_RIDGE_H
 #define VOXGRAD_ENCODING_RIDGE_H
 
@@ -43,15 +44,20 @@ void ridge_basis_free(ridge_basis *basis);
 
 /* ---- design ------------------------------------------------------------------------------------------------------------- */
 
-/* What a set needs of a design, on the device. left (rank rows + rank, width): its product with the training cross-products (primal, width
- * p + 1) or the training responses (dual, width n) is the predictions of the basis functions on the held-out rows, about their mean, and
- * then (last `rank` rows) sqrt(n) times their means. press (rows, p + 1) or NULL: makes of the held-out cross-products the responses that
- * belong to a compressed form of more held-out rows than features. */
+/* What a set needs of a design, on the device, in one of two forms.
+ * By rows: left (rank rows + rank, width) times the training cross-products (primal, width p + 1) or the training responses (dual, width
+ * n) is the predictions of the basis functions on the held-out rows, about their mean, and then (last `rank` rows) sqrt(n) times their
+ * means. By directions (quadratic.c; primal): whiten and lift (n, p + 1) times the training and the held-out cross-products; then pairs and
+ * near (n, n; NULL: the diagonal alone); tables (alphas, n) and rows (n) as vg_ridge_quadratic wants them. */
 typedef struct {
+    bool by_directions;
     int64_t rows, rank, width;
-    void *left, *press;
+    void *left;
     double *coefficient; /* (alphas, rank) */
+    int64_t directions;
+    double *whiten, *lift, *pairs, *near, *diagonal, *lean, *filter, *slope;
 } ridge_factor;
+void ridge_factor_free(vg_device *device, ridge_factor *factor);
 
 struct vg_ridge_design {
     vg_device *device;
@@ -62,6 +68,74 @@ struct vg_ridge_design {
     void *features;       /* primal: (T, p + 1), about the mean of all rows, and a column of ones */
     ridge_factor *factor; /* (sets) */
 };
+
+/* A set in the making: means of the features over its training rows, and what they are scaled by (0 for a constant column); held-out rows H
+ * (m, n) about their own mean and, as row m, sqrt(m) times that mean; n, the side of the Gram, and in the dual form the first `width` of
+ * its columns. vectors (n, n, rows are eigenvectors) on the device, w (n) on the host. */
+typedef struct {
+    const vg_ridge_plan *plan;
+    vg_device *device;
+    const ridge_set *set;
+    bool dual;
+    int64_t columns, m, n, width;
+    double *mean, *by, *test_mean; /* (p) */
+    double *held_out;
+    const double *vectors, *w;
+} ridge_making;
+
+/* Makes the factor: by directions where that takes fewer operations a voxel, else by rows. */
+vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor);
+
+/* The part of it that is made by directions; projected (m + 1, n) is H V'. */
+vg_status ridge_make_quadratic(const ridge_making *s, const double *projected, ridge_factor *factor);
+
+/* How far down an eigenvalue is no more than rounding of the largest. */
+double ridge_least_eigenvalue(const double *w, int64_t n);
+
+/* matrix (rows, p) becomes wide (rows, p + 1), columns times `by` (NULL: 1), to act on cross-products and sums: less `mean` times the sums.
+ */
+vg_status ridge_widen(const double *matrix, int64_t rows, int64_t p, const double *by, const double *mean, double **wide);
+
+/* Numbers of `type` on the device, from doubles of the host. */
+vg_status ridge_send(vg_device *device, vg_type type, const double *host, int64_t count, void **there);
+
+/* c (m, n) = alpha op(a) op(b) + beta c, doubles on the device. */
+vg_status ridge_multiply(vg_device *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha,
+                         const double *a, int64_t lda, const double *b, int64_t ldb, double beta, double *c);
+
+/* Frees memory of the device, NULL too. */
+void ridge_device_free(vg_device *device, void *memory);
+
+/* ---- fits ----------------------------------------------------------------------------------------------------------------- */
+
+/* Spaces first .. end - 1, side by side: features (T, columns) of all that are primal. */
+typedef struct {
+    int64_t first, end, columns;
+    void *features;
+    bool owned;
+} ridge_stack;
+
+/* One call of vg_ridge_fit; shared by the tiles, which read it only. */
+typedef struct {
+    const vg_ridge_plan *plan;
+    const ridge_layout *layout;
+    vg_ridge_design *const *designs;
+    int64_t count, tile, stacks;
+    int64_t *widths; /* (count) of the cross-products */
+    ridge_stack *stack;
+    bool correlation, loss;
+    vg_samples responses;
+    const int32_t *order;
+    const vg_ridge_result *results;
+} ridge_call;
+
+/* The working memory of one tile at a time on one device (a CPU device of one thread shares memory with the designs' device). */
+typedef struct ridge_tile ridge_tile;
+vg_status ridge_tile_create(vg_device *device, const ridge_call *call, ridge_tile **tile);
+void ridge_tile_free(ridge_tile *tile);
+
+/* Fits columns column .. column + voxels - 1 of the responses, and writes their results. */
+vg_status ridge_tile_fit(ridge_tile *tile, int64_t column, int64_t voxels);
 
 /* The bytes of one number of a type. */
 static inline size_t ridge_size(vg_type type)
@@ -81,8 +155,9 @@ vg_status ridge_count_segments(const vg_folds *folds, int64_t *segments);
 /* The width of a space's part of the cross-products: its columns and one for the sums; 0 for the dual form, which has none. */
 int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns);
 
-/* Spaces first .. the one returned - 1 share one product with a tile, `total` wide: so many that it is large enough to be fast. */
-int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t *total);
+/* Spaces first .. the one returned - 1 share one product with a tile, `total` wide: so many that it is large enough to be fast, and that
+ * the segments' products stay near the processor. */
+int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t segments, int64_t *total);
 
 /* Whether T rows of p features are better solved through their T x T products: fewer operations a voxel. */
 bool ridge_is_dual(const vg_ridge_plan *plan, int64_t columns);

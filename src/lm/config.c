@@ -178,18 +178,24 @@ static vg_status read_rotary(const source *s, vg_config *config)
     return read_scaling(s, config);
 }
 
+/* A token that the config names, or -1. */
+static int32_t token_of(const source *s, const char *key, int64_t vocabulary)
+{
+    json_t *token = json_object_get(s->json, key);
+    bool there = json_is_integer(token) && json_integer_value(token) >= 0 && json_integer_value(token) < vocabulary;
+    return there ? (int32_t)json_integer_value(token) : -1;
+}
+
 static vg_status read_rest(const source *s, vg_config *config)
 {
     const vg_family *family = config->family;
     bool attention_bias, mlp_bias, parallel;
     double eps;
-    json_t *bos = json_object_get(s->json, "bos_token_id");
     config->shape.norm = family->norm;
     VG_TRY(get_number(s->path, s->json, family->keys.norm_eps, family->norm == VG_RMS_NORM ? 1e-6 : 1e-5, &eps));
     config->shape.norm_eps = (float)eps;
-    config->shape.bos = json_is_integer(bos) && json_integer_value(bos) >= 0 && json_integer_value(bos) < config->shape.vocabulary
-                            ? (int32_t)json_integer_value(bos)
-                            : -1;
+    config->shape.bos = token_of(s, "bos_token_id", config->shape.vocabulary);
+    config->shape.pad = token_of(s, "pad_token_id", config->shape.vocabulary);
     VG_TRY(get_number(s->path, s->json, "initializer_range", 0.02, &config->initializer_range));
     VG_TRY(get_switch(s, "tie_word_embeddings", family->tied, &config->tied));
     VG_TRY(get_switch(s, "attention_bias", family->attention_bias == 0, &attention_bias));

@@ -39,23 +39,22 @@ static int64_t models_used(const vg_study *study)
 
 /* ---- layout --------------------------------------------------------------------------------------------------------------- */
 
-static vg_status column_names(const vg_output *output, char ***names)
+static vg_status column_names(const vg_attribution *attribution, int64_t o, int64_t columns, char ***names)
 {
-    VG_TRY(VG_NEW(names, output->columns, "column names"));
-    for (int64_t c = 0; c < output->columns; c++) {
-        if (*output->layer != '\0')
-            VG_TRY(vg_format(&(*names)[c], "unit %lld", (long long)c));
-        else
-            VG_TRY(vg_format(&(*names)[c], "word %lld", (long long)(c - output->columns)));
+    char name[64];
+    VG_TRY(VG_NEW(names, columns, "column names"));
+    for (int64_t c = 0; c < columns; c++) {
+        vg_attribution_column(attribution, o, c, name, sizeof name);
+        VG_TRY(vg_format(&(*names)[c], "%s", name));
     }
     return VG_OK;
 }
 
-static vg_status add_space(job *j, int64_t m, int64_t s, const vg_output *output, placed *at)
+static vg_status add_space(job *j, int64_t m, int64_t s, int64_t o, const vg_output *output, placed *at)
 {
     char **names = NULL;
     vg_status status;
-    VG_GO(column_names(output, &names));
+    VG_GO(column_names(j->models[m].attributions[s], o, output->columns, &names));
     vg_store_space space = {.story = j->study->stories[s].name,
                             .model = j->study->models[m].name,
                             .name = output->name,
@@ -64,7 +63,8 @@ static vg_status add_space(job *j, int64_t m, int64_t s, const vg_output *output
                             .words = j->stories.stories[s].count,
                             .columns = output->columns,
                             .column_names = (const char *const *)names,
-                            .sees_word = output->sees_word};
+                            .sees_word = output->sees_word,
+                            .path = output->path};
     at->columns = output->columns;
     VG_GO(vg_features_add_space(j->layout, &space, &at->datasets));
 done:
@@ -94,7 +94,7 @@ static vg_status make_layout(job *j, int64_t *word_tables)
             j->most_outputs = count > j->most_outputs ? count : j->most_outputs;
             VG_TRY(VG_NEW(&j->spaces[m * stories + s], count, "spaces"));
             for (int64_t o = 0; o < count; o++)
-                VG_TRY(add_space(j, m, s, &outputs[o], &j->spaces[m * stories + s][o]));
+                VG_TRY(add_space(j, m, s, o, &outputs[o], &j->spaces[m * stories + s][o]));
         }
     VG_TRY(vg_files_add(j->study, j->layout, &j->files));
     return vg_provenance_add(j->layout, j->study, j->plan, j->models);
@@ -145,7 +145,51 @@ static vg_status write_words(job *j, const int64_t *word_tables)
     return VG_OK;
 }
 
-static vg_status run_unit(job *j, const unit *u, float **values, uint8_t **valid)
+/* Room for the results of a block, an array per output. */
+typedef struct {
+    float **values, **residual;
+    uint8_t **valid;
+    int32_t **nodes;
+} room;
+
+static vg_status take_room(const vg_output *outputs, int64_t count, int64_t words, room *r)
+{
+    for (int64_t o = 0; o < count; o++) {
+        VG_TRY(VG_NEW(&r->values[o], words * outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&r->valid[o], words * outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&r->nodes[o], words, "feature values"));
+        VG_TRY(VG_NEW(&r->residual[o], words, "feature values"));
+    }
+    return VG_OK;
+}
+
+static void empty_room(int64_t count, room *r)
+{
+    for (int64_t o = 0; o < count; o++) {
+        free(r->values[o]);
+        free(r->valid[o]);
+        free(r->nodes[o]);
+        free(r->residual[o]);
+        r->values[o] = r->residual[o] = NULL;
+        r->valid[o] = NULL;
+        r->nodes[o] = NULL;
+    }
+}
+
+/* Layers of one entry share nodes and residual. */
+static vg_status write_output(job *j, const vg_word_block *block, const placed *spaces, int64_t o, const room *r)
+{
+    const vg_store_space_datasets *to = &spaces[o].datasets;
+    int64_t offset[2] = {block->first, 0}, size[2] = {block->count, spaces[o].columns};
+    VG_TRY(vg_store_write(j->store, to->values, offset, size, r->values[o]));
+    VG_TRY(vg_store_write(j->store, to->valid, offset, size, r->valid[o]));
+    if (to->nodes < 0 || (o > 0 && to->nodes == spaces[o - 1].datasets.nodes))
+        return VG_OK;
+    VG_TRY(vg_store_write(j->store, to->nodes, offset, size, r->nodes[o]));
+    return vg_store_write(j->store, to->residual, offset, size, r->residual[o]);
+}
+
+static vg_status run_unit(job *j, const unit *u, room *r)
 {
     vg_attribution *attribution = j->models[u->model].attributions[u->story];
     const placed *spaces = j->spaces[u->model * j->study->story_count + u->story];
@@ -154,33 +198,35 @@ static vg_status run_unit(job *j, const unit *u, float **values, uint8_t **valid
     int64_t count = vg_attribution_outputs(attribution, &outputs);
     vg_attribution_blocks(attribution, &blocks);
     const vg_word_block *block = &blocks[u->block];
-    vg_status status = VG_OK;
-    for (int64_t o = 0; o < count; o++) {
-        VG_GO(VG_NEW(&values[o], block->count * outputs[o].columns, "feature values"));
-        VG_GO(VG_NEW(&valid[o], block->count * outputs[o].columns, "feature values"));
-    }
-    VG_GO(vg_attribution_run(attribution, u->block, values, valid));
-    for (int64_t o = 0; o < count; o++) {
-        int64_t offset[2] = {block->first, 0}, size[2] = {block->count, outputs[o].columns};
-        VG_GO(vg_store_write(j->store, spaces[o].datasets.values, offset, size, values[o]));
-        VG_GO(vg_store_write(j->store, spaces[o].datasets.valid, offset, size, valid[o]));
-    }
+    const vg_block_values to = {.values = r->values, .valid = r->valid, .nodes = r->nodes, .residual = r->residual};
+    vg_status status;
+    VG_GO(take_room(outputs, count, block->count, r));
+    VG_GO(vg_attribution_run(attribution, u->block, &to));
+    for (int64_t o = 0; o < count; o++)
+        VG_GO(write_output(j, block, spaces, o, r));
     vg_progress_step(block->count);
 done:
-    for (int64_t o = 0; o < count; o++) {
-        free(values[o]);
-        free(valid[o]);
-        values[o] = NULL;
-        valid[o] = NULL;
-    }
+    empty_room(count, r);
     return status;
+}
+
+/* Words that this rank kept though their path had not converged. */
+static void warn_unconverged(const job *j)
+{
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < j->study->story_count; s++) {
+            int64_t words = vg_attribution_unconverged(j->models[m].attributions[s]);
+            if (words > 0)
+                vg_log(VG_LOG_WARNING,
+                       "model %s, story %s: %lld words did not converge by max_steps and are kept (NAME.nodes - 1 = max_steps)",
+                       j->study->models[m].name, j->study->stories[s].name, (long long)words);
+        }
 }
 
 /* Block 0 of the file is the words and what was made elsewhere; the units follow. */
 static vg_status run_units(job *j, const int64_t *word_tables)
 {
-    float **values = NULL;
-    uint8_t **valid = NULL;
+    room r = {0};
     int rank = vg_comm_rank(j->comm);
     int64_t words = 0;
     const vg_word_block *blocks;
@@ -194,19 +240,24 @@ static vg_status run_units(job *j, const int64_t *word_tables)
         VG_TRY(vg_files_write(j->study, j->store, &j->files));
         VG_TRY(vg_store_commit(j->store, 0));
     }
-    VG_GO(VG_NEW(&values, j->most_outputs, "outputs"));
-    VG_GO(VG_NEW(&valid, j->most_outputs, "outputs"));
+    VG_GO(VG_NEW(&r.values, j->most_outputs, "outputs"));
+    VG_GO(VG_NEW(&r.residual, j->most_outputs, "outputs"));
+    VG_GO(VG_NEW(&r.valid, j->most_outputs, "outputs"));
+    VG_GO(VG_NEW(&r.nodes, j->most_outputs, "outputs"));
     vg_progress_begin("features", words, "words");
     for (int64_t i = 0; i < j->unit_count; i++) {
         if (j->owner[i] != rank)
             continue;
-        VG_GO(run_unit(j, &j->units[i], values, valid));
+        VG_GO(run_unit(j, &j->units[i], &r));
         VG_GO(vg_store_commit(j->store, i + 1));
     }
     vg_progress_end();
+    warn_unconverged(j);
 done:
-    free(values);
-    free(valid);
+    free(r.values);
+    free(r.residual);
+    free(r.valid);
+    free(r.nodes);
     return status;
 }
 
@@ -239,7 +290,7 @@ static vg_status features(job *j, int64_t *word_tables)
     vg_store_plan plan = {.path = path,
                           .plan = j->plan,
                           .blocks = j->unit_count + 1,
-                          .regions = 2 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1,
+                          .regions = 4 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1,
                           .overwrite = true};
     VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));

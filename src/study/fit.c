@@ -70,13 +70,31 @@ static vg_status open_runs(fit_job *job, fit_subject *subject)
                            (long long)subject->voxels);
         if (rows <= trimmed)
             return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.trim drops %lld", path, (long long)rows, (long long)trimmed);
+        for (int64_t d = 0; d < job->study->alignment.delay_count; d++)
+            if (job->study->alignment.delays[d] >= rows)
+                return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.delays has one of %lld", path, (long long)rows,
+                               (long long)job->study->alignment.delays[d]);
         subject->voxels = voxels;
         subject->rows += rows - trimmed;
     }
     return VG_OK;
 }
 
-/* All subjects must have the same number of rows for a story, and no fewer than its words need. */
+/* A scan may end a little before its story; when a tenth of the rows or more is not there, story and run are hardly a pair. */
+static vg_status check_first(const fit_job *job, const char *path, const char *story, int64_t rows, int64_t needed)
+{
+    if (rows >= needed)
+        return VG_OK;
+    if (rows * 10 <= needed * 9)
+        return vg_fail(VG_INVALID, "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)", path,
+                       (long long)rows, story, (long long)needed);
+    if (vg_comm_rank(job->comm) == 0)
+        vg_log(VG_LOG_WARNING, "%s: has %lld rows; the words of story %s go on to row %lld, so the last of them predict nothing", path,
+               (long long)rows, story, (long long)needed);
+    return VG_OK;
+}
+
+/* All subjects must have the same number of rows for a story, and about as many as its words need. */
 static vg_status check_rows(const fit_job *job)
 {
     for (int64_t s = 0; s < job->study->story_count; s++) {
@@ -97,10 +115,7 @@ static vg_status check_rows(const fit_job *job)
                 if (first == NULL) {
                     first = subject->study->name;
                     expected = rows;
-                    if (rows < needed / 2)
-                        status = vg_fail(VG_INVALID,
-                                         "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)",
-                                         subject->study->runs[r].path, (long long)rows, job->study->stories[s].name, (long long)needed);
+                    status = check_first(job, subject->study->runs[r].path, job->study->stories[s].name, rows, needed);
                 } else if (rows != expected) {
                     status = vg_fail(VG_INVALID, "%s: has %lld rows; subject %s has %lld for story %s", subject->study->runs[r].path,
                                      (long long)rows, first, (long long)expected, job->study->stories[s].name);
@@ -317,7 +332,9 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
                                       .outer_folds = study->ridge.outer_folds,
                                       .inner_folds = study->ridge.inner_folds,
                                       .gap = gap};
-    VG_TRY(vg_folds_create(&options, &group->folds));
+    vg_status status = vg_folds_create(&options, &group->folds);
+    if (status != VG_OK)
+        return vg_fail_within(status, "ridge.outer_folds, inner_folds, gap: ");
     group->plan = (vg_ridge_plan){
         .folds = group->folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32, .r2 = VG_R2_POOLED};
     return VG_OK;

@@ -48,7 +48,41 @@ static vg_status open_tokenizer(const vg_study_model *model, vg_tokenizer **toke
     return status;
 }
 
-static vg_status make_requests(const vg_study *study, vg_space_request **requests, int64_t *count)
+/* The one token that a text of the study stands for. */
+static vg_status find_token(const vg_tokenizer *tokenizer, const char *name, const char *key, const char *text, int32_t *token)
+{
+    vg_tokens tokens = {0};
+    *token = vg_tokenizer_id(tokenizer, text);
+    if (*token >= 0)
+        return VG_OK;
+    VG_TRY(vg_tokenizer_encode(tokenizer, text, strlen(text), &tokens));
+    int64_t count = tokens.count;
+    *token = count == 1 ? tokens.ids[0] : -1;
+    vg_tokens_free(&tokens);
+    return count == 1 ? VG_OK
+                      : vg_fail(VG_INVALID, "features: %s: %s: \"%s\" is %lld tokens of this model; one is needed", name, key, text,
+                                (long long)count);
+}
+
+static vg_status find_tokens(const vg_study_feature *feature, const vg_tokenizer *tokenizer, const vg_model *model,
+                             vg_space_request *request)
+{
+    if (strcmp(feature->erase, "replace") == 0)
+        VG_TRY(find_token(tokenizer, feature->name, "replacement", feature->replacement, &request->replacement));
+    if (strcmp(feature->baseline, "token") == 0)
+        VG_TRY(find_token(tokenizer, feature->name, "baseline: token", feature->baseline_token, &request->baseline_token));
+    if (strcmp(feature->baseline, "pad") == 0) {
+        request->baseline = "token";
+        request->baseline_token = vg_model_get_shape(model)->pad;
+        if (request->baseline_token < 0)
+            return vg_fail(VG_INVALID, "features: %s: baseline: pad: this model's config.json names no pad token (pad_token_id)",
+                           feature->name);
+    }
+    return VG_OK;
+}
+
+static vg_status make_requests(const vg_study *study, const vg_tokenizer *tokenizer, const vg_model *model, vg_space_request **requests,
+                               int64_t *count)
 {
     *count = 0;
     VG_TRY(VG_NEW(requests, study->feature_count, "features"));
@@ -56,14 +90,35 @@ static vg_status make_requests(const vg_study *study, vg_space_request **request
         const vg_study_feature *feature = &study->features[i];
         if (*feature->method == '\0')
             continue;
-        (*requests)[(*count)++] = (vg_space_request){.method = feature->method,
-                                                     .name = feature->name,
-                                                     .words = feature->words,
-                                                     .all_layers = feature->all_layers,
-                                                     .final_layer = feature->final_layer,
-                                                     .layers = feature->layers,
-                                                     .layer_count = feature->layer_count,
-                                                     .reduce_mean = strcmp(feature->reduce, "mean") == 0};
+        vg_space_request *request = &(*requests)[(*count)++];
+        *request = (vg_space_request){.method = feature->method,
+                                      .name = feature->name,
+                                      .words = feature->words,
+                                      .all_layers = feature->all_layers,
+                                      .final_layer = feature->final_layer,
+                                      .layers = feature->layers,
+                                      .layer_count = feature->layer_count,
+                                      .reduce = feature->reduce,
+                                      .normalize = feature->normalize,
+                                      .sign = feature->sign,
+                                      .at = feature->at,
+                                      .erase = feature->erase,
+                                      .path = feature->path,
+                                      .baseline = feature->baseline,
+                                      .baseline_scale = feature->baseline_scale,
+                                      .tolerance = feature->tolerance,
+                                      .max_steps = feature->max_steps,
+                                      .steps = feature->steps,
+                                      .residual_every = feature->residual_every,
+                                      .strict = strcmp(feature->strict, "true") == 0,
+                                      .site = feature->site,
+                                      .positions = feature->positions,
+                                      .by_word = strcmp(feature->by_word, "true") == 0,
+                                      .form = feature->form,
+                                      .size = feature->size,
+                                      .ar1 = feature->ar1,
+                                      .seed = (uint64_t)feature->seed};
+        VG_TRY(find_tokens(feature, tokenizer, model, request));
     }
     return VG_OK;
 }
@@ -71,18 +126,34 @@ static vg_status make_requests(const vg_study *study, vg_space_request **request
 static vg_target_kind target_kind(const char *of)
 {
     static const char *const names[] = {
-        [VG_TARGET_LOG_PROB] = "log_prob",   [VG_TARGET_LOGIT] = "logit",       [VG_TARGET_PROB] = "prob",
-        [VG_TARGET_SURPRISAL] = "surprisal", [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy"};
+        [VG_TARGET_LOG_PROB] = "log_prob", [VG_TARGET_LOGIT] = "logit",     [VG_TARGET_PROB] = "prob", [VG_TARGET_SURPRISAL] = "surprisal",
+        [VG_TARGET_CONTRAST] = "contrast", [VG_TARGET_ENTROPY] = "entropy", [VG_TARGET_KL] = "kl"};
     int kind = 0;
     while (strcmp(names[kind], of) != 0) /* keys.c allows these alone */
         kind++;
     return (vg_target_kind)kind;
 }
 
+static vg_context_mode context_mode(const char *mode)
+{
+    return strcmp(mode, "anchored") == 0 ? VG_CONTEXT_ANCHORED : strcmp(mode, "growing") == 0 ? VG_CONTEXT_GROWING : VG_CONTEXT_SLIDING;
+}
+
+static vg_status put_onsets(const vg_story *story, vg_passage *passage)
+{
+    VG_TRY(VG_NEW(&passage->onset, story->count, "onsets"));
+    for (int64_t w = 0; w < story->count; w++)
+        passage->onset[w] = story->words[w].onset;
+    return VG_OK;
+}
+
 static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
                                const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
 {
-    const vg_context context = {.words = study->context.words,
+    const vg_context context = {.mode = context_mode(study->context.mode),
+                                .words = study->context.words,
+                                .tokens = study->context.tokens,
+                                .whole_word = strcmp(study->target.span, "word") == 0,
                                 .target = target_kind(study->target.of),
                                 .argmax = strcmp(study->target.token, "argmax") == 0,
                                 .bos = strcmp(study->context.bos, "auto") == 0};
@@ -90,6 +161,7 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
+    VG_TRY(put_onsets(&stories->stories[s], &explained->passages[s]));
     vg_status status =
         vg_attribution_create(explained->model, &explained->passages[s], &context, requests, count, &plan, &explained->attributions[s]);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "story %s: ", study->stories[s].name);
@@ -108,9 +180,11 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
     VG_GO(VG_NEW(&explained->attributions, study->story_count, "stories"));
     VG_GO(open_tokenizer(model, &tokenizer));
     VG_GO(vg_model_open(device, model->path, &options, &explained->model));
-    VG_GO(make_requests(study, &requests, &count));
+    VG_GO(make_requests(study, tokenizer, explained->model, &requests, &count));
     for (int64_t s = 0; s < study->story_count; s++)
         VG_GO(explain_story(study, stories, tokenizer, requests, count, memory, s, explained));
+    for (int64_t i = 0; vg_attribution_warning(explained->attributions[0], i) != NULL; i++)
+        vg_log(VG_LOG_WARNING, "model %s: %s", model->name, vg_attribution_warning(explained->attributions[0], i));
 done:
     vg_tokenizer_close(tokenizer);
     free(requests);

@@ -98,8 +98,6 @@ static vg_status finish_feature(const vg_yaml *yaml, struct fy_node *node, const
         free(feature->name);
         VG_TRY(vg_format(&feature->name, "%s", feature->method));
     }
-    if (!made_elsewhere && strcmp(feature->method, "activations") == 0 && feature->layer_count == 0 && !feature->final_layer)
-        feature->all_layers = true;
     return check_name(yaml, node, key, feature->name, "feature");
 }
 
@@ -137,6 +135,27 @@ vg_status vg_key_layers(const vg_yaml *yaml, struct fy_node *node, const char *k
             VG_TRY(vg_yaml_whole(yaml, entry, key, &feature->layers[feature->layer_count++]));
     }
     return VG_OK;
+}
+
+/* A word, or {token: STRING}. */
+vg_status vg_key_baseline(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+{
+    static const char *const known[] = {"mean_scaled", "mean", "zero", "pad", NULL};
+    vg_study_feature *feature = item;
+    (void)study;
+    free(feature->baseline);
+    feature->baseline = NULL;
+    struct fy_node *token = fy_node_is_mapping(node) ? fy_node_mapping_lookup_by_string(node, "token", (size_t)-1) : NULL;
+    if (token != NULL && fy_node_mapping_item_count(node) == 1) {
+        VG_TRY(vg_format(&feature->baseline, "token"));
+        free(feature->baseline_token);
+        feature->baseline_token = NULL;
+        return vg_yaml_text(yaml, token, key, &feature->baseline_token);
+    }
+    for (int i = 0; known[i] != NULL; i++)
+        if (is_word(node, known[i]))
+            return vg_format(&feature->baseline, "%s", known[i]);
+    return vg_yaml_fail(yaml, node, key, "mean_scaled, mean, zero, pad or {token: STRING} is expected here");
 }
 
 vg_status vg_key_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)

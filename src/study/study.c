@@ -112,6 +112,8 @@ void vg_study_free(vg_study *study)
         vg_keys_free(vg_model_keys, &study->models[i]);
     for (int64_t i = 0; i < study->feature_count; i++) {
         vg_keys_free(vg_feature_keys, &study->features[i]);
+        free(study->features[i].baseline);
+        free(study->features[i].baseline_token);
         free(study->features[i].layers);
     }
     for (int64_t i = 0; i < study->story_count; i++)

@@ -79,12 +79,13 @@ typedef struct {
     int64_t columns, voxels, tile;
     double smooth, noise, offset; /* offset: of the responses, in their own size */
     vg_r2_kind r2;
-    bool standardize, dual;
+    bool standardize;
+    enum { BY_DIRECTIONS, BY_ROWS, DUAL } form;
 } shape;
 
 static const shape shapes[] = {
-    {"primal, compressed", {(int64_t[]){120}, 1, 3, 4, 2, NULL, 0}, 7, 9, 0, 0.5, 1, 0, VG_R2_POOLED, false, false},
-    {"primal, more features than held-out rows",
+    {"more held-out rows than features", {(int64_t[]){120}, 1, 3, 4, 2, NULL, 0}, 7, 9, 0, 0.5, 1, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
+    {"more features than held-out rows",
      {(int64_t[]){130}, 1, 3, 5, 3, NULL, 0},
      31,
      11,
@@ -94,18 +95,27 @@ static const shape shapes[] = {
      1e3,
      VG_R2_POOLED,
      false,
-     false},
-    {"one feature", {(int64_t[]){40}, 1, 4, 3, 0, NULL, 0}, 1, 5, 0, 0, 1, 0, VG_R2_MEAN, false, false},
-    {"p = T", {(int64_t[]){60}, 1, 5, 5, 0, NULL, 0}, 60, 8, 0, 0.3, 1, 0, VG_R2_POOLED, false, true},
-    {"dual", {(int64_t[]){70}, 1, 4, 5, 1, NULL, 0}, 150, 70, 64, 0.3, 1, 10, VG_R2_MEAN, false, true},
-    {"unequal folds", {(int64_t[]){83}, 1, 4, 3, 0, NULL, 0}, 10, 6, 0, 0, 5, 0, VG_R2_POOLED, false, false},
-    {"runs", {(int64_t[]){30, 41, 26, 37}, 4, 5, 5, 4, NULL, 0}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, false},
-    {"split", {(int64_t[]){30, 41, 26}, 3, 5, 3, 4, (int64_t[]){1}, 1}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, false},
-    {"not nested", {(int64_t[]){90}, 1, 1, 5, 0, NULL, 0}, 12, 7, 0, 0.5, 1, 0, VG_R2_MEAN, false, false},
-    {"not nested, dual", {(int64_t[]){50}, 1, 1, 4, 0, NULL, 0}, 80, 7, 0, 0.5, 1, 0, VG_R2_POOLED, false, true},
-    {"standardised by training rows", {(int64_t[]){100}, 1, 3, 3, 2, NULL, 0}, 9, 6, 0, 0.8, 1, 0, VG_R2_POOLED, true, false},
-    {"standardised by training rows, dual", {(int64_t[]){40}, 1, 3, 3, 0, NULL, 0}, 90, 6, 0, 0.8, 1, 0, VG_R2_POOLED, true, true},
+     BY_DIRECTIONS},
+    {"one feature", {(int64_t[]){40}, 1, 4, 3, 0, NULL, 0}, 1, 5, 0, 0, 1, 0, VG_R2_MEAN, false, BY_ROWS},
+    {"p = T", {(int64_t[]){60}, 1, 5, 5, 0, NULL, 0}, 60, 8, 0, 0.3, 1, 0, VG_R2_POOLED, false, DUAL},
+    {"dual", {(int64_t[]){70}, 1, 4, 5, 1, NULL, 0}, 150, 70, 64, 0.3, 1, 10, VG_R2_MEAN, false, DUAL},
+    {"unequal folds", {(int64_t[]){83}, 1, 4, 3, 0, NULL, 0}, 10, 6, 0, 0, 5, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
+    {"runs", {(int64_t[]){30, 41, 26, 37}, 4, 5, 5, 4, NULL, 0}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
+    {"split", {(int64_t[]){30, 41, 26}, 3, 5, 3, 4, (int64_t[]){1}, 1}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
+    {"not nested", {(int64_t[]){90}, 1, 1, 5, 0, NULL, 0}, 12, 7, 0, 0.5, 1, 0, VG_R2_MEAN, false, BY_DIRECTIONS},
+    {"not nested, dual", {(int64_t[]){50}, 1, 1, 4, 0, NULL, 0}, 80, 7, 0, 0.5, 1, 0, VG_R2_POOLED, false, DUAL},
+    {"standardised by training rows", {(int64_t[]){100}, 1, 3, 3, 2, NULL, 0}, 9, 6, 0, 0.8, 1, 0, VG_R2_POOLED, true, BY_DIRECTIONS},
+    {"standardised by training rows, dual", {(int64_t[]){40}, 1, 3, 3, 0, NULL, 0}, 90, 6, 0, 0.8, 1, 0, VG_R2_POOLED, true, DUAL},
 };
+
+/* Each form that the solver has must be among the shapes. */
+static void check_form(const vg_ridge_plan *plan, vg_samples x, int form)
+{
+    vg_ridge_design *design;
+    ASSERT_OK(vg_ridge_design_create(device, plan, x, &design));
+    assert_int_equal(design->dual ? DUAL : design->factor[0].by_directions ? BY_DIRECTIONS : BY_ROWS, form);
+    vg_ridge_design_free(design);
+}
 
 static void compare(const shape *s, vg_type type, double tolerance)
 {
@@ -123,9 +133,10 @@ static void compare(const shape *s, vg_type type, double tolerance)
         for (int64_t l = 0; l < v; l++)
             ((float *)(uintptr_t)narrow_y.data)[t * narrow_y.ld + l] = (float)y[t * v + l];
     }
-    vg_ridge_plan plan = {folds, alphas, ALPHAS, type, s->r2, s->standardize, s->tile};
+    vg_ridge_plan plan = {
+        .folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = type, .r2 = s->r2, .standardize = s->standardize, .tile = s->tile};
     vg_ridge_result ours = twin_result(outers, v), twins = twin_result(outers, v);
-    assert_int_equal(ridge_is_dual(&plan, p), s->dual);
+    check_form(&plan, type == VG_F32 ? narrow_x : as_double(x, rows, p), s->form);
     fit(&plan, type == VG_F32 ? narrow_x : as_double(x, rows, p), type == VG_F32 ? narrow_y : as_double(y, rows, v), &ours);
     twin_data data = {rows, p, v, x, y, s->standardize};
     twin_fit(&data, &plan, &twins);
@@ -249,6 +260,42 @@ static void test_singular_features(void **state)
         print_message("singular features, %s, float%d: %.1e\n", p == P ? "primal" : "dual", type == VG_F64 ? 64 : 32, most);
         assert_true(most < (type == VG_F64 ? 1e-9 : 1e-5));
         free(x);
+        free(result.score);
+        free(twins.score);
+    }
+    vg_folds_free(folds);
+}
+
+/* Eigenvalues that are equal, nearly equal, or far apart, by directions: pairs of them are summed in different ways. */
+static void test_close_and_distant_eigenvalues(void **state)
+{
+    (void)state;
+    enum { ROWS = 120, P = 8, V = 6 };
+    double x[ROWS * P], y[ROWS * V];
+    vg_folds *folds = plain_folds(ROWS);
+    const double wide[] = {1e-3, 1e-1, 1, 1e2, 1e4, 1e6, 1e9};
+    for (int kind = 0; kind < 3; kind++) {
+        twin_simulate(12, ROWS, P, V, 0.5, 1, x, y);
+        for (int t = 0; t < ROWS; t++)
+            for (int j = 0; j < P; j++) {
+                int block = t / 5 % P; /* blocks of five rows, one feature in each */
+                if (kind == 0)         /* X' X is a multiple of the identity, or nearly */
+                    x[t * P + j] = block == j ? (t % 5 - 2) * (1 + 1e-7 * j) : 0;
+                if (kind == 1)
+                    x[t * P + j] = block == j ? (t % 5 - 2) * (1 + 3e-6 * j) : 0;
+                if (kind == 2)
+                    x[t * P + j] *= pow(10, -j); /* eigenvalues over 14 decades */
+            }
+        vg_ridge_plan plan = {.folds = folds, .alphas = wide, .alpha_count = 7, .type = VG_F64};
+        check_form(&plan, as_double(x, ROWS, P), BY_DIRECTIONS);
+        vg_ridge_result result = twin_result(3, V), twins = twin_result(3, V);
+        fit(&plan, as_double(x, ROWS, P), as_double(y, ROWS, V), &result);
+        twin_fit(&(twin_data){ROWS, P, V, x, y, false}, &plan, &twins);
+        double most =
+            fmax(largest_difference(result.inner_score, twins.inner_score, 3 * V), largest_difference(result.score, twins.score, V));
+        most = fmax(most, fmax(largest_difference(result.inner_r2, twins.inner_r2, 3 * V), largest_difference(result.r2, twins.r2, V)));
+        print_message("eigenvalues %s: %.1e\n", (const char *[]){"equal", "nearly equal", "far apart"}[kind], most);
+        assert_true(most < 1e-9);
         free(result.score);
         free(twins.score);
     }
@@ -426,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_float32_agrees_with_the_twin),
         cmocka_unit_test(test_dead_voxels),
         cmocka_unit_test(test_singular_features),
+        cmocka_unit_test(test_close_and_distant_eigenvalues),
         cmocka_unit_test(test_constant_features),
         cmocka_unit_test(test_one_penalty),
         cmocka_unit_test(test_threads_change_nothing_and_company_little),
