@@ -93,6 +93,9 @@ typedef struct {
         int64_t outer_folds, inner_folds, gap; /* gap -1: the longest delay */
     } ridge;
     struct {
+        int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
+    } null;
+    struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;
         char *columns_file; /* a text with a label a line, a line a column; "" */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit.h"
+#include "statistics.h"
 
 /* ---- features ------------------------------------------------------------------------------------------------------------- */
 
@@ -371,7 +371,8 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
     for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
         status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         while (status == VG_OK && job->chunk_size > 1 &&
-               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
+               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count + vg_null_bytes(job) >
+                   0.5 * (double)memory) {
             job->chunk_size = (job->chunk_size + 1) / 2;
             status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         }
@@ -400,6 +401,7 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         }
     }
     VG_TRY(VG_NEW(&job->scores, job->chunk_size * total, "scores"));
+    VG_TRY(VG_NEW(&job->designs, job->group_count * job->chunk_size, "designs"));
     return vg_assign_blocks(job->cost, total, vg_comm_ranks(job->comm), job->owner);
 }
 
@@ -480,11 +482,17 @@ static vg_status add_regions(fit_job *job)
         model = a > model ? a : model;
         name = b > name ? b : name;
     }
-    const vg_store_member members[] = {
-        {"subject", VG_STORE_TEXT, subject}, {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
-        {"region", VG_STORE_TEXT, region},   {"n", VG_STORE_I64, 0},          {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0}};
-    VG_TRY(vg_layout_table(job->layout, "/regions", members, sizeof members / sizeof *members, job->space_count * job->region_rows,
-                           &job->region_table));
+    const vg_store_member members[] = {{"subject", VG_STORE_TEXT, subject},
+                                       {"model", VG_STORE_TEXT, model},
+                                       {"name", VG_STORE_TEXT, name},
+                                       {"layer", VG_STORE_TEXT, 8},
+                                       {"region", VG_STORE_TEXT, region},
+                                       {"n", VG_STORE_I64, 0},
+                                       {"mean", VG_STORE_F64, 0},
+                                       {"sem", VG_STORE_F64, 0},
+                                       {"p", VG_STORE_F64, 0}}; /* the last one with a null alone */
+    int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->study->null.shifts == 0);
+    VG_TRY(vg_layout_table(job->layout, "/regions", members, count, job->space_count * job->region_rows, &job->region_table));
     return vg_layout_text(job->layout, "/regions", "units",
                           "mean: of the voxels' scores (Pearson's r); sem: over voxels; n: voxels with a score");
 }
@@ -506,6 +514,7 @@ static vg_status make_layout(fit_job *job)
             add_values(job, "/group", space, "sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean", &space->sem));
     }
     VG_TRY(add_regions(job));
+    VG_TRY(vg_statistics_layout(job));
     if (job->simulated) {
         VG_TRY(vg_layout_text(job->layout, "/", "simulated", simulated_note));
         VG_TRY(vg_layout_text(job->layout, "/subjects", "simulated", simulated_note));
@@ -561,6 +570,7 @@ static vg_status prepare(fit_job *job)
     VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
     VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(),
                      (long long)job->tile_count, (long long)job->chunk_size));
+    VG_TRY(vg_statistics_prepare(job));
     return make_layout(job);
 }
 
@@ -571,13 +581,17 @@ static vg_status fit_all(fit_job *job)
         job->fitted_voxels += job->tiles[t].count * job->space_count;
         mine += job->owner[t] == vg_comm_rank(job->comm) ? job->tiles[t].count : 0;
     }
-    vg_progress_begin("fits", mine * job->space_count, "voxels");
+    job->fitted_voxels += vg_null_fits(job);
+    vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
     for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
         int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
         VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
+        VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
             VG_TRY(vg_fit_summarize(job, first, first + i));
+        vg_fit_chunk_end(job);
     }
+    VG_TRY(vg_statistics_finish(job));
     vg_progress_end();
     return VG_OK;
 }
@@ -598,8 +612,8 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
     vg_store_plan plan = {.path = path,
                           .plan = job->plan,
-                          .blocks = chunks * job->tile_count + job->space_count,
-                          .regions = 3 * job->chunk_size + 4,
+                          .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
+                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job),
                           .overwrite = true};
     VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
     VG_TRY(fit_all(job));
@@ -615,6 +629,9 @@ static void free_job(fit_job *job)
 {
     vg_store_free(job->store);
     vg_layout_free(job->layout);
+    vg_statistics_free(job);
+    vg_fit_chunk_end(job);
+    free(job->designs);
     for (int64_t i = 0; job->scores != NULL && i < job->chunk_size * job->tile_count; i++)
         free(job->scores[i]);
     for (int64_t i = 0; job->groups != NULL && i < job->group_count; i++) {
