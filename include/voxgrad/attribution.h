@@ -23,7 +23,7 @@ typedef struct {
     int64_t *first;      /* (words + 1) */
     int32_t *characters; /* (words) of the word's text; NULL: not known */
     uint8_t *ends;       /* (words) 1 where a sentence ends: the word's text closes with . ! or ?; NULL: not known */
-    double *onset; /* (words) s; NULL: not known (vg_passage_create does not: set it) */
+    double *onset;       /* (words) s; NULL: not known (vg_passage_create does not: set it) */
 } vg_passage;
 
 /* text: the words joined by single spaces; word_end[w]: the byte after word w. To be given to vg_passage_free.
@@ -52,7 +52,7 @@ typedef struct {
     const char *path;     /* window: the whole window moves; recent: the K words alone */
     const char *baseline; /* mean_scaled, mean, zero, token */
     int32_t baseline_token;
-    double baseline_scale; /* 1: a factor on it */
+    double baseline_scale;  /* 1: a factor on it */
     double tolerance;       /* 1e-2: of a word's scores, relative */
     int64_t max_steps;      /* 256: panels at most, 16 2^n */
     int64_t steps;          /* exactly so many panels (steps + 1 nodes), whatever the error; 0: to the tolerance */

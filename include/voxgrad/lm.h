@@ -50,7 +50,7 @@ typedef struct {
     const char *family;                                                                  /* row of the table of families ("llama") */
     int64_t vocabulary, width, layers, heads, kv_heads, head_size, mlp_width, positions; /* positions: the longest window */
     int32_t bos;                                                                         /* the config's bos token, or -1 */
-    int32_t pad;                                           /* its pad token, or -1 */
+    int32_t pad;                                                                         /* its pad token, or -1 */
     vg_norm_kind norm;
     float norm_eps;
     bool learned_positions, has_biases;

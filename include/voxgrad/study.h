@@ -15,7 +15,8 @@ typedef struct {
 } vg_study_model;
 
 typedef struct {
-    char *method, *name, *reduce, *normalize, *sign, *at, *erase, *replacement, *path, *baseline, *strict, *site, *positions, *by_word, *form;
+    char *method, *name, *reduce, *normalize, *sign, *at, *erase, *replacement, *path, *baseline, *strict, *site, *positions, *by_word,
+        *form;
     char *baseline_token; /* of baseline: {token: STRING} */
     int64_t words, max_steps, steps, residual_every, size, seed;
     double baseline_scale, tolerance, ar1;
@@ -91,6 +92,9 @@ typedef struct {
         char *score;
         int64_t outer_folds, inner_folds, gap; /* gap -1: the longest delay */
     } ridge;
+    struct {
+        int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
+    } null;
     struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;

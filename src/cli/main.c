@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 {
     wait_briefly(argv);
     vg_status status = dispatch(argc, argv);
-    if (status != VG_OK && *vg_message() != '\0') /* empty: another rank says it */
+    if (status != VG_OK && *vg_message() != '\0') /* empty: rank 0 has said it */
         vg_log(VG_LOG_ERROR, "%s", vg_message());
     if (fflush(stdout) != 0 && status == VG_OK)
         status = VG_NO_SPACE;

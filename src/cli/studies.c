@@ -49,8 +49,11 @@ static vg_status collective(const char *path, const vg_study_overrides *override
     vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
     if (status == VG_OK)
         status = work_on(comm, study, what);
-    if (status != VG_OK && vg_comm_rank(comm) != 0)
-        vg_fail(status, "%s", ""); /* the same message on every rank: rank 0 says it */
+    if (status != VG_OK) { /* the same message on every rank: rank 0 says it, before mpirun sees another rank fail and ends all */
+        if (vg_comm_rank(comm) == 0)
+            vg_log(VG_LOG_ERROR, "%s", vg_message());
+        vg_fail(status, "%s", "");
+    }
     vg_study_free(study);
     vg_comm_finish(comm);
     return status;

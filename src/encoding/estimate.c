@@ -5,10 +5,11 @@
 #include "ridge.h"
 
 enum {
-    RANK = 12,    /* assumed of the penalties' products */
-    STACK = 512,  /* columns of features that are multiplied with a tile at once */
-    STEP = 64,    /* a tile's voxels are a multiple of this */
-    ENOUGH = 256, /* from so many voxels on, wider products are no faster on a CPU (measured) */
+    RANK = 12,       /* assumed of the penalties' products */
+    STACK = 512,     /* columns of features that are multiplied with a tile at once, */
+    PRODUCTS = 8192, /* and times the segments at most so many */
+    STEP = 64,       /* a tile's voxels are a multiple of this */
+    ENOUGH = 256,    /* from so many voxels on, wider products are no faster on a CPU (measured) */
     MOST_CPU = 512,
     MOST_GPU = 16384,
 };
@@ -74,10 +75,10 @@ int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns)
     return ridge_is_dual(plan, columns) ? 0 : columns + 1;
 }
 
-int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t *total)
+int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t segments, int64_t *total)
 {
-    int64_t i = first;
-    for (*total = 0; i < count && (i == first || *total + widths[i] <= STACK); i++)
+    int64_t i = first, most = PRODUCTS / segments < STACK ? PRODUCTS / segments : STACK;
+    for (*total = 0; i < count && (i == first || *total + widths[i] <= most); i++)
         *total += widths[i];
     return i;
 }
@@ -114,7 +115,7 @@ static double voxel_bytes(const vg_ridge_plan *plan, const int64_t *columns, con
         sets = s.sets;
     }
     for (int64_t first = 0, total; first < count;) {
-        first = ridge_stack_end(widths, first, count, &total);
+        first = ridge_stack_end(widths, first, count, segments, &total);
         stack = (double)total > stack ? (double)total : stack;
     }
     return size * (2 * T + (double)(segments + 1) * stack + widest + products) + 40 * widest + 16 * (double)segments + 17 * sets +

@@ -62,7 +62,7 @@ static vg_status make_stacks(vg_device *d, ridge_call *call)
     for (int64_t first = 0; first < call->count;) {
         ridge_stack *stack = &call->stack[call->stacks++];
         stack->first = first;
-        first = stack->end = ridge_stack_end(call->widths, first, call->count, &stack->columns);
+        first = stack->end = ridge_stack_end(call->widths, first, call->count, call->layout->segments, &stack->columns);
         VG_TRY(fill_stack(d, call, stack));
     }
     return VG_OK;

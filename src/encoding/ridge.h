@@ -155,8 +155,9 @@ vg_status ridge_count_segments(const vg_folds *folds, int64_t *segments);
 /* The width of a space's part of the cross-products: its columns and one for the sums; 0 for the dual form, which has none. */
 int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns);
 
-/* Spaces first .. the one returned - 1 share one product with a tile, `total` wide: so many that it is large enough to be fast. */
-int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t *total);
+/* Spaces first .. the one returned - 1 share one product with a tile, `total` wide: so many that it is large enough to be fast, and that
+ * the segments' products stay near the processor. */
+int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t segments, int64_t *total);
 
 /* Whether T rows of p features are better solved through their T x T products: fewer operations a voxel. */
 bool ridge_is_dual(const vg_ridge_plan *plan, int64_t columns);

@@ -50,7 +50,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
 }
 
 /* One subject: its files can be read and have the same voxels. */
-static vg_status check_subject(const vg_study *study, const vg_study_subject *subject, int64_t *rows, int64_t *voxels)
+static vg_status check_subject(const vg_study *study, const vg_study_subject *subject, int64_t *rows, int64_t *voxels, int64_t *shortest)
 {
     *rows = *voxels = 0;
     for (int64_t r = 0; r < subject->run_count; r++) {
@@ -58,7 +58,9 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
         const char *path = subject->runs[r].path;
         VG_TRY(vg_responses_open(&path, 1, NULL, &responses));
         int64_t here = vg_responses_voxels(responses);
-        *rows += vg_responses_rows(responses) - study->alignment.trim[0] - study->alignment.trim[1];
+        int64_t kept = vg_responses_rows(responses) - study->alignment.trim[0] - study->alignment.trim[1];
+        *rows += kept;
+        *shortest = kept < *shortest ? kept : *shortest;
         vg_responses_close(responses);
         if (r > 0 && here != *voxels)
             return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of subject %s has %lld", path, (long long)here, subject->name,
@@ -68,7 +70,7 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
     return VG_OK;
 }
 
-static vg_status check_fit(const vg_study *study, const estimate *e, int64_t rows, int64_t voxels, FILE *out)
+static vg_status check_fit(const vg_study *study, const estimate *e, int64_t rows, int64_t voxels, int64_t shortest, FILE *out)
 {
     vg_folds *folds;
     vg_ridge_cost cost;
@@ -90,6 +92,7 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
         fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels,
                 (long long)e->spaces, cost.voxel_flops * (double)voxels / 1e9, cost.design_flops / 1e9);
         fprintf(out, "memory a rank: fits %.0f MB\n", (cost.design_bytes + cost.fit_bytes) / 1e6);
+        status = vg_null_check(study, shortest, cost.voxel_flops * (double)voxels, out);
     }
     free(columns);
     vg_folds_free(folds);
@@ -98,14 +101,14 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
 
 static vg_status check_responses(const vg_study *study, const estimate *e, FILE *out)
 {
-    int64_t total = 0, rows = 0, voxels = 0;
+    int64_t total = 0, rows = 0, voxels = 0, shortest = INT64_MAX;
     for (int64_t i = 0; i < study->responses.subject_count; i++) {
-        VG_TRY(check_subject(study, &study->responses.subjects[i], &rows, &voxels));
+        VG_TRY(check_subject(study, &study->responses.subjects[i], &rows, &voxels, &shortest));
         total += voxels;
     }
     fprintf(out, "responses: %lld subjects, %lld voxels together, %lld rows each, TR %g s\n", (long long)study->responses.subject_count,
             (long long)total, (long long)rows, study->responses.tr);
-    return check_fit(study, e, rows, total, out);
+    return check_fit(study, e, rows, total, shortest, out);
 }
 
 static vg_status check_files(const vg_study *study, const vg_stories *stories, estimate *e, FILE *out)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit.h"
+#include "statistics.h"
 
 /* ---- features ------------------------------------------------------------------------------------------------------------- */
 
@@ -70,13 +70,31 @@ static vg_status open_runs(fit_job *job, fit_subject *subject)
                            (long long)subject->voxels);
         if (rows <= trimmed)
             return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.trim drops %lld", path, (long long)rows, (long long)trimmed);
+        for (int64_t d = 0; d < job->study->alignment.delay_count; d++)
+            if (job->study->alignment.delays[d] >= rows)
+                return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.delays has one of %lld", path, (long long)rows,
+                               (long long)job->study->alignment.delays[d]);
         subject->voxels = voxels;
         subject->rows += rows - trimmed;
     }
     return VG_OK;
 }
 
-/* All subjects must have the same number of rows for a story, and no fewer than its words need. */
+/* A scan may end a little before its story; when a tenth of the rows or more is not there, story and run are hardly a pair. */
+static vg_status check_first(const fit_job *job, const char *path, const char *story, int64_t rows, int64_t needed)
+{
+    if (rows >= needed)
+        return VG_OK;
+    if (rows * 10 <= needed * 9)
+        return vg_fail(VG_INVALID, "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)", path,
+                       (long long)rows, story, (long long)needed);
+    if (vg_comm_rank(job->comm) == 0)
+        vg_log(VG_LOG_WARNING, "%s: has %lld rows; the words of story %s go on to row %lld, so the last of them predict nothing", path,
+               (long long)rows, story, (long long)needed);
+    return VG_OK;
+}
+
+/* All subjects must have the same number of rows for a story, and about as many as its words need. */
 static vg_status check_rows(const fit_job *job)
 {
     for (int64_t s = 0; s < job->study->story_count; s++) {
@@ -97,10 +115,7 @@ static vg_status check_rows(const fit_job *job)
                 if (first == NULL) {
                     first = subject->study->name;
                     expected = rows;
-                    if (rows < needed / 2)
-                        status = vg_fail(VG_INVALID,
-                                         "%s: has %lld rows; the words of story %s go on to row %lld (responses.start, responses.tr)",
-                                         subject->study->runs[r].path, (long long)rows, job->study->stories[s].name, (long long)needed);
+                    status = check_first(job, subject->study->runs[r].path, job->study->stories[s].name, rows, needed);
                 } else if (rows != expected) {
                     status = vg_fail(VG_INVALID, "%s: has %lld rows; subject %s has %lld for story %s", subject->study->runs[r].path,
                                      (long long)rows, first, (long long)expected, job->study->stories[s].name);
@@ -317,7 +332,9 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
                                       .outer_folds = study->ridge.outer_folds,
                                       .inner_folds = study->ridge.inner_folds,
                                       .gap = gap};
-    VG_TRY(vg_folds_create(&options, &group->folds));
+    vg_status status = vg_folds_create(&options, &group->folds);
+    if (status != VG_OK)
+        return vg_fail_within(status, "ridge.outer_folds, inner_folds, gap: ");
     group->plan = (vg_ridge_plan){
         .folds = group->folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32, .r2 = VG_R2_POOLED};
     return VG_OK;
@@ -354,7 +371,8 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
     for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
         status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         while (status == VG_OK && job->chunk_size > 1 &&
-               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count > 0.5 * (double)memory) {
+               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count + vg_null_bytes(job) >
+                   0.5 * (double)memory) {
             job->chunk_size = (job->chunk_size + 1) / 2;
             status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         }
@@ -383,6 +401,7 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         }
     }
     VG_TRY(VG_NEW(&job->scores, job->chunk_size * total, "scores"));
+    VG_TRY(VG_NEW(&job->designs, job->group_count * job->chunk_size, "designs"));
     return vg_assign_blocks(job->cost, total, vg_comm_ranks(job->comm), job->owner);
 }
 
@@ -463,11 +482,17 @@ static vg_status add_regions(fit_job *job)
         model = a > model ? a : model;
         name = b > name ? b : name;
     }
-    const vg_store_member members[] = {
-        {"subject", VG_STORE_TEXT, subject}, {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
-        {"region", VG_STORE_TEXT, region},   {"n", VG_STORE_I64, 0},          {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0}};
-    VG_TRY(vg_layout_table(job->layout, "/regions", members, sizeof members / sizeof *members, job->space_count * job->region_rows,
-                           &job->region_table));
+    const vg_store_member members[] = {{"subject", VG_STORE_TEXT, subject},
+                                       {"model", VG_STORE_TEXT, model},
+                                       {"name", VG_STORE_TEXT, name},
+                                       {"layer", VG_STORE_TEXT, 8},
+                                       {"region", VG_STORE_TEXT, region},
+                                       {"n", VG_STORE_I64, 0},
+                                       {"mean", VG_STORE_F64, 0},
+                                       {"sem", VG_STORE_F64, 0},
+                                       {"p", VG_STORE_F64, 0}}; /* the last one with a null alone */
+    int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->study->null.shifts == 0);
+    VG_TRY(vg_layout_table(job->layout, "/regions", members, count, job->space_count * job->region_rows, &job->region_table));
     return vg_layout_text(job->layout, "/regions", "units",
                           "mean: of the voxels' scores (Pearson's r); sem: over voxels; n: voxels with a score");
 }
@@ -489,6 +514,7 @@ static vg_status make_layout(fit_job *job)
             add_values(job, "/group", space, "sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean", &space->sem));
     }
     VG_TRY(add_regions(job));
+    VG_TRY(vg_statistics_layout(job));
     if (job->simulated) {
         VG_TRY(vg_layout_text(job->layout, "/", "simulated", simulated_note));
         VG_TRY(vg_layout_text(job->layout, "/subjects", "simulated", simulated_note));
@@ -544,6 +570,7 @@ static vg_status prepare(fit_job *job)
     VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
     VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(),
                      (long long)job->tile_count, (long long)job->chunk_size));
+    VG_TRY(vg_statistics_prepare(job));
     return make_layout(job);
 }
 
@@ -554,13 +581,17 @@ static vg_status fit_all(fit_job *job)
         job->fitted_voxels += job->tiles[t].count * job->space_count;
         mine += job->owner[t] == vg_comm_rank(job->comm) ? job->tiles[t].count : 0;
     }
-    vg_progress_begin("fits", mine * job->space_count, "voxels");
+    job->fitted_voxels += vg_null_fits(job);
+    vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
     for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
         int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
         VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
+        VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
             VG_TRY(vg_fit_summarize(job, first, first + i));
+        vg_fit_chunk_end(job);
     }
+    VG_TRY(vg_statistics_finish(job));
     vg_progress_end();
     return VG_OK;
 }
@@ -581,8 +612,8 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
     vg_store_plan plan = {.path = path,
                           .plan = job->plan,
-                          .blocks = chunks * job->tile_count + job->space_count,
-                          .regions = 3 * job->chunk_size + 4,
+                          .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
+                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job),
                           .overwrite = true};
     VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
     VG_TRY(fit_all(job));
@@ -598,6 +629,9 @@ static void free_job(fit_job *job)
 {
     vg_store_free(job->store);
     vg_layout_free(job->layout);
+    vg_statistics_free(job);
+    vg_fit_chunk_end(job);
+    free(job->designs);
     for (int64_t i = 0; job->scores != NULL && i < job->chunk_size * job->tile_count; i++)
         free(job->scores[i]);
     for (int64_t i = 0; job->groups != NULL && i < job->group_count; i++) {

@@ -60,11 +60,28 @@ typedef struct {
     vg_layout *layout;
     char *plan;
     vg_store *store;
-    float **scores; /* (space of the chunk * tile_count + tile): this rank's own */
+    float **scores;                    /* (space of the chunk * tile_count + tile): this rank's own */
+    vg_ridge_design **designs;         /* (group * chunk_size + space of the chunk) of the chunk at hand; NULL where not yet needed */
+    struct fit_statistics *statistics; /* statistics.h */
 } fit_job;
 
-/* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. */
+/* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. The designs made for it stay until vg_fit_chunk_end. */
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
+void vg_fit_chunk_end(fit_job *job);
+
+/* Designs of the chunk for one group of subjects, in job->designs; those that are there stay. Not collective. */
+vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count);
+
+/* The design of one space for the subjects of a group, before it is factored: x.data to be given to free(). */
+vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *x);
+
+/* The tile's responses of all runs, filtered and standardised run by run, one below the other; states: which voxels can be fitted. */
+vg_status vg_fit_read(const fit_job *job, const fit_subject *subject, const fit_tile *tile, vg_matrix y, uint8_t *states);
+
+/* This rank's tiles of one space of the chunk, one after another, to be given to free(); and what all ranks packed, back to maps, one
+ * subject after another. */
+vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes);
+void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, float *maps);
 
 /* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
 vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);

@@ -56,11 +56,12 @@ done:
     return status;
 }
 
-static vg_status make_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design)
+vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *made)
 {
     const fit_subject *pattern = group->pattern;
     vg_matrix x = {.rows = pattern->rows, .columns = space->any->columns * job->study->alignment.delay_count};
     x.ld = x.columns;
+    *made = (vg_matrix){0};
     VG_TRY(VG_NEW(&x.data, x.rows * x.columns, "a design"));
     vg_status status = VG_OK;
     int64_t row = 0;
@@ -74,10 +75,38 @@ static vg_status make_design(const fit_job *job, const fit_group *group, const f
         else
             status = align_run(job, at, vg_responses_rows(pattern->runs[r]), part);
     }
-    if (status == VG_OK)
-        status = vg_ridge_design_create(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld}, design);
+    if (status != VG_OK) {
+        free(x.data);
+        return vg_fail_within(status, "%s/%s: ", space->any->model, space->any->name);
+    }
+    *made = x;
+    return VG_OK;
+}
+
+static vg_status make_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design)
+{
+    vg_matrix x;
+    VG_TRY(vg_fit_features(job, group, space, &x));
+    vg_status status = vg_ridge_design_create(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld}, design);
     free(x.data);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "%s/%s: ", space->any->model, space->any->name);
+}
+
+vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count)
+{
+    vg_ridge_design **designs = job->designs + group * job->chunk_size;
+    for (int64_t i = 0; i < count; i++)
+        if (designs[i] == NULL)
+            VG_TRY(make_design(job, &job->groups[group], &job->spaces[first + i], &designs[i]));
+    return VG_OK;
+}
+
+void vg_fit_chunk_end(fit_job *job)
+{
+    for (int64_t i = 0; job->designs != NULL && i < job->group_count * job->chunk_size; i++) {
+        vg_ridge_design_free(job->designs[i]);
+        job->designs[i] = NULL;
+    }
 }
 
 /* ---- tiles --------------------------------------------------------------------------------------------------------------------- */
@@ -95,8 +124,7 @@ static vg_status filter_options(const vg_study *study, vg_filter_options *option
     return VG_OK;
 }
 
-/* The tile's responses of all runs, filtered and standardised run by run, one below the other; states: which voxels can be fitted. */
-static vg_status read_tile(const fit_job *job, const fit_subject *subject, const fit_tile *tile, vg_matrix y, uint8_t *states)
+vg_status vg_fit_read(const fit_job *job, const fit_subject *subject, const fit_tile *tile, vg_matrix y, uint8_t *states)
 {
     vg_filter_options options;
     VG_TRY(filter_options(job->study, &options));
@@ -178,7 +206,7 @@ static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, 
     VG_GO(VG_NEW(&numbers, each * count, "scores"));
     VG_GO(VG_NEW(&narrow, outer * tile->count, "scores"));
     VG_GO(VG_NEW(&results, count, "scores"));
-    VG_GO(read_tile(job, subject, tile, y, states));
+    VG_GO(vg_fit_read(job, subject, tile, y, states));
     for (int64_t i = 0; i < count; i++) {
         double *at = numbers + i * each;
         results[i] = (vg_ridge_result){.score = at, .r2 = at + tile->count, .alpha = at + 2 * tile->count, .ld = tile->count};
@@ -206,21 +234,13 @@ done:
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
 {
     int rank = vg_comm_rank(job->comm);
-    vg_ridge_design **designs = NULL;
-    vg_status status;
-    VG_GO(VG_NEW(&designs, job->group_count * count, "designs"));
     for (int64_t t = 0; t < job->tile_count; t++) {
         if (job->owner[t] != rank)
             continue;
         int64_t g = job->subjects[job->tiles[t].subject].group;
-        for (int64_t i = 0; i < count && designs[g * count + i] == NULL; i++)
-            VG_GO(make_design(job, &job->groups[g], &job->spaces[first + i], &designs[g * count + i]));
-        VG_GO(fit_tile_spaces(job, designs + g * count, first, count, t));
-        VG_GO(vg_store_commit(job->store, first / job->chunk_size * job->tile_count + t));
+        VG_TRY(vg_fit_designs(job, g, first, count));
+        VG_TRY(fit_tile_spaces(job, job->designs + g * job->chunk_size, first, count, t));
+        VG_TRY(vg_store_commit(job->store, first / job->chunk_size * job->tile_count + t));
     }
-done:
-    for (int64_t i = 0; designs != NULL && i < job->group_count * count; i++)
-        vg_ridge_design_free(designs[i]);
-    free(designs);
-    return status;
+    return VG_OK;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit.h"
+#include "statistics.h"
 
 /* Mean, and standard error with n - 1, of the finite values. */
 typedef struct {
@@ -33,7 +33,7 @@ static summary summarize(const float *values, const int64_t *index, int64_t coun
     return s;
 }
 
-static vg_status write_regions(fit_job *job, int64_t space, float *const *maps)
+static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, float *const *maps)
 {
     const vg_store_space *named = job->spaces[space].any;
     size_t element = vg_layout_element(job->layout, job->region_table);
@@ -55,6 +55,7 @@ static vg_status write_regions(fit_job *job, int64_t space, float *const *maps)
             VG_GO(vg_layout_put_integer(job->layout, job->region_table, record, "n", s.n));
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "mean", s.mean));
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "sem", s.sem));
+            VG_GO(vg_null_put_region(job, in_chunk, row - 1, record));
         }
     }
     int64_t offset = space * job->region_rows;
@@ -85,8 +86,7 @@ static vg_status write_group(fit_job *job, int64_t space, const float *maps)
     return status;
 }
 
-/* This rank's tiles of the space, one after another. */
-static vg_status pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes)
+vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes)
 {
     int64_t total = 0;
     for (int64_t t = 0; t < job->tile_count; t++)
@@ -103,38 +103,40 @@ static vg_status pack(const fit_job *job, int64_t in_chunk, float **mine, size_t
     return VG_OK;
 }
 
-/* What the ranks packed, back to one map a subject. maps[0] holds all of them. */
-static vg_status unpack(const fit_job *job, const float *all, const size_t *sizes, float **maps)
+void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, float *maps)
 {
     int ranks = vg_comm_ranks(job->comm);
-    int64_t total = 0;
-    for (int64_t i = 0; i < job->subject_count; i++)
-        total += job->subjects[i].voxels;
-    VG_TRY(VG_NEW(&maps[0], total, "score maps"));
-    for (int64_t i = 1; i < job->subject_count; i++)
-        maps[i] = maps[i - 1] + job->subjects[i - 1].voxels;
     for (int rank = 0; rank < ranks; rank++) {
         const float *at = all;
-        for (int64_t t = 0; t < job->tile_count; t++) {
+        float *to = maps;
+        for (int64_t t = 0; t < job->tile_count; to += job->tiles[t].count, t++) { /* tiles follow each other as the maps do */
             if (job->owner[t] != rank)
                 continue;
-            memcpy(maps[job->tiles[t].subject] + job->tiles[t].first, at, (size_t)job->tiles[t].count * sizeof(float));
+            memcpy(to, at, (size_t)job->tiles[t].count * sizeof(float));
             at += job->tiles[t].count;
         }
         all += sizes[rank] / sizeof(float);
     }
-    return VG_OK;
 }
 
-static vg_status summarize_maps(fit_job *job, int64_t space, const float *all, const size_t *sizes)
+static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *all, const size_t *sizes)
 {
     float **maps;
+    int64_t total = 0;
+    for (int64_t i = 0; i < job->subject_count; i++)
+        total += job->subjects[i].voxels;
     VG_TRY(VG_NEW(&maps, job->subject_count, "score maps"));
-    vg_status status = unpack(job, all, sizes, maps);
-    if (status == VG_OK)
-        status = write_regions(job, space, maps);
+    vg_status status = VG_NEW(&maps[0], total, "score maps");
+    for (int64_t i = 1; status == VG_OK && i < job->subject_count; i++)
+        maps[i] = maps[i - 1] + job->subjects[i - 1].voxels;
+    if (status == VG_OK) {
+        vg_fit_unpack(job, all, sizes, maps[0]);
+        status = write_regions(job, in_chunk, space, maps);
+    }
     if (status == VG_OK)
         status = write_group(job, space, maps[0]);
+    if (status == VG_OK)
+        status = vg_statistics_space(job, in_chunk, space, maps[0]);
     free(maps[0]);
     free(maps);
     return status;
@@ -148,10 +150,10 @@ vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
     size_t bytes = 0, *sizes = NULL;
     vg_status status;
     VG_GO(vg_comm_agree(job->comm, VG_NEW(&sizes, vg_comm_ranks(job->comm), "ranks")));
-    VG_GO(vg_comm_agree(job->comm, pack(job, space - chunk_first, &mine, &bytes)));
+    VG_GO(vg_comm_agree(job->comm, vg_fit_pack(job, space - chunk_first, &mine, &bytes)));
     VG_GO(vg_comm_gather(job->comm, mine, bytes, root, &all, sizes));
     if (vg_comm_rank(job->comm) == root) {
-        status = summarize_maps(job, space, all, sizes);
+        status = summarize_maps(job, space - chunk_first, space, all, sizes);
         int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
         if (status == VG_OK)
             status = vg_store_commit(job->store, chunks * job->tile_count + space);

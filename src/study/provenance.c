@@ -41,9 +41,12 @@ static vg_status make_folders(char *path)
         if (end != '/' && end != '\0')
             continue;
         *at = '\0';
-        int failed = mkdir(path, 0777) != 0 && errno != EEXIST;
-        if (failed)
-            return vg_fail(VG_INVALID, "%s: the output folder cannot be made: %s; choose another with --output", path, strerror(errno));
+        int fault = mkdir(path, 0777) != 0 && errno != EEXIST ? errno : 0;
+        struct stat about;
+        if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode))
+            return vg_fail(VG_INVALID, "%s: is a file, where the output folder should be; choose another with --output", path);
+        if (fault != 0)
+            return vg_fail(VG_INVALID, "%s: the output folder cannot be made: %s; choose another with --output", path, strerror(fault));
         *at = end;
         if (end == '\0')
             break;

@@ -67,6 +67,15 @@ vg_status vg_files_add(const vg_study *study, vg_layout *layout, vg_file_feature
 vg_status vg_files_write(const vg_study *study, vg_store *store, const vg_file_features *files);
 void vg_files_close(vg_file_features *files);
 
+/* ---- the null of the stimulus (null.c) ------------------------------------------------------------------------------- */
+
+/* The study's shifts for these runs: shifts (study->null.shifts) and how many there are. Errors: VG_INVALID (null.min_shift leaves none).
+ */
+vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t runs, int64_t *shifts, int64_t *count);
+
+/* Prints what the null will cost and the smallest p it can reach, for `check`; nothing where there is none. */
+vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flops, FILE *out);
+
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 
 /* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */

@@ -6,6 +6,7 @@
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
 #include "cases_paths.h"
+#include "cases_quadratic.h"
 #include "cases_ridge.h"
 
 typedef int64_t shape[10]; /* what its numbers are, the case says */
@@ -113,6 +114,10 @@ static const shape score_shapes[] = { /* type, rows, columns, rank, penalties, h
     {VG_F64, 33, 50, 5, 7, 33, 1}, {VG_F64, 33, 50, 5, 7, 33, 2}, {VG_F64, 33, 50, 5, 7, 33, 3, 0, 1}, {VG_F64, 33, 50, 5, 7, 40, 3, 1}, {VG_F32, 33, 50, 5, 7, 40, 2, 1, 1},
     {VG_F32, 70, 333, 9, 20, 70, 3}, {VG_F32, 70, 333, 10, 20, 70, 1, 1}, {VG_F64, 41, 200, 12, 20, 41, 3, 0, 1}};
 static const shape score_timings[] = {{VG_F32, 600, 4000, 10, 20, 600, 1}, {VG_F64, 600, 4000, 10, 20, 600, 3}};
+static const shape quadratic_shapes[] = { /* directions, columns, penalties, held out, what, chosen only, by fold, near pairs */
+    {0, 9, 3, 5, 3}, {7, 0, 3, 5, 3}, {7, 9, 0, 5, 3}, {1, 1, 1, 2, 3}, {7, 50, 5, 20, 1}, {7, 50, 5, 20, 2, 0, 1, 1}, {7, 50, 5, 20, 3, 1, 0, 1},
+    {7, 50, 5, 20, 2, 1, 1}, {60, 333, 20, 70, 3}, {61, 333, 21, 70, 3, 0, 0, 1}};
+static const shape quadratic_timings[] = {{60, 4096, 20, 70, 1}, {500, 4096, 20, 600, 3}};
 static const shape choose_shapes[] = {{1, 5}, {20, 0}, {20, 1000, 0, 0}, {20, 1000, 0, 5}, {20, 1000, 1, 0}, {10, 4000, 1, 5}};
 static const shape choose_timings[] = {{20, 100000}};
 
@@ -146,6 +151,8 @@ static const operation operations[] = {
     {"ridge_spread", case_ridge_spread, LIST(spread_shapes), LIST(spread_timings)},
     {"ridge_combine", case_ridge_combine, LIST(combine_shapes), LIST(combine_timings)},
     {"ridge_score", case_ridge_score, LIST(score_shapes), LIST(score_timings)},
+    {"ridge_combine_wide", case_ridge_combine_wide, LIST(combine_shapes), LIST(combine_timings)},
+    {"ridge_quadratic", case_ridge_quadratic, LIST(quadratic_shapes), LIST(quadratic_timings)},
     {"ridge_choose", case_ridge_choose, LIST(choose_shapes), LIST(choose_timings)},
 };
 /* clang-format on */

@@ -98,7 +98,7 @@ static const shape shapes[] = {
      BY_DIRECTIONS},
     {"one feature", {(int64_t[]){40}, 1, 4, 3, 0, NULL, 0}, 1, 5, 0, 0, 1, 0, VG_R2_MEAN, false, BY_ROWS},
     {"p = T", {(int64_t[]){60}, 1, 5, 5, 0, NULL, 0}, 60, 8, 0, 0.3, 1, 0, VG_R2_POOLED, false, DUAL},
-    {"dual", {(int64_t[]){70}, 1, 4, 5, 1, NULL, 0}, 150, 70, 64, 0.3, 1, 10, VG_R2_MEAN, false, DUAL},
+    {"dual", {(int64_t[]){60}, 1, 3, 3, 1, NULL, 0}, 80, 66, 64, 0.3, 1, 10, VG_R2_MEAN, false, DUAL},
     {"unequal folds", {(int64_t[]){83}, 1, 4, 3, 0, NULL, 0}, 10, 6, 0, 0, 5, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
     {"runs", {(int64_t[]){30, 41, 26, 37}, 4, 5, 5, 4, NULL, 0}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, BY_DIRECTIONS},
     {"split", {(int64_t[]){30, 41, 26}, 3, 5, 3, 4, (int64_t[]){1}, 1}, 6, 5, 0, 0.5, 1, 0, VG_R2_POOLED, false, BY_DIRECTIONS},

@@ -1,7 +1,7 @@
 # What the shell tests of whole runs share. Source it; it makes $folder, removed at the end, and leaves in it.
 # shellcheck shell=bash
 set -u
-folder=$(mktemp -d) && trap 'rm -rf -- "$folder"' EXIT
+folder=$(mktemp -d) && trap 'umount "$folder/disk" 2>/dev/null; rm -rf -- "$folder"' EXIT
 cd "$folder" || exit 1
 faults=0
 fault() {
@@ -66,6 +66,7 @@ refused() {
         (cd case && ranks "$ranks" "$VG_PROGRAM" $command >stdout 2>stderr)
     fi
     status=$?
+    [ -z "${VG_SHOW-}" ] || grep '^voxgrad' case/stderr # every message, for whoever wants to read them
     lines=$(grep -c '^voxgrad' case/stderr)
     if [ "$status" -ne "$code" ] || [ "$lines" -ne 1 ] || ! grep -qE -- "$says" case/stderr; then
         fault "$setup: exit $status ($code was expected), $lines messages, \"$says\" was expected in:"

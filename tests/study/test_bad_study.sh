@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Protects: a study with a fault is refused with exit 2 and one message: file, line, key, what is wrong, and what to do; on one rank and on three.
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2016
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 tiny
 
@@ -72,9 +72,9 @@ bad 'study.yaml:16: responses.subjects\[0\]: "name" is missing|subject' '16s/nam
 bad 'study.yaml: stories: is missing' '/^stories/,/^  - .name: story/d'
 bad 'study.yaml: features: is missing' '/^features/,/final/d'
 bad 'study.yaml: model: is missing' '/^model/d'
-bad 'study.yaml: responses.subjects: is missing' '/^responses/,/2.txt/d'
+refused 1 2 'study.yaml: responses.subjects: is missing' "sed -i '/^responses/,/2.txt/d' study.yaml"
 bad 'study.yaml:9: features: give a method, or a file' 's/method: gradient_norm, //'
-bad 'study.yaml:(9|10): .*unknown method|no method' 's/gradient_norm/gradiant_norm/'
+refused 1 2 'gradiant_norm.*gradient_norm' "sed -i 's/gradient_norm/gradiant_norm/' study.yaml"
 
 # twice
 bad 'study.yaml:[0-9]+: .*(twice|duplicate)' '$a study: again'

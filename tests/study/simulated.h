@@ -1,0 +1,122 @@
+/* simulated: a whole study made of numbers, for tests of its statistics: a story of one word a second, features in .npy files, and
+ * listeners' responses; run in this process, on one rank. SIMULATED, all of it. */
+#ifndef VOXGRAD_TESTS_STUDY_SIMULATED_H
+#define VOXGRAD_TESTS_STUDY_SIMULATED_H
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "voxgrad/store.h"
+#include "voxgrad/study.h"
+
+typedef struct {
+    char folder[64], path[128];
+    int64_t rows;
+} simulated;
+
+static void simulated_begin(simulated *s, int64_t rows)
+{
+    *s = (simulated){.folder = "/tmp/vg_simulated_XXXXXX", .rows = rows};
+    assert_non_null(mkdtemp(s->folder));
+    snprintf(s->path, sizeof s->path, "%s/story.tsv", s->folder);
+    FILE *file = fopen(s->path, "w");
+    assert_non_null(file);
+    fprintf(file, "onset\toffset\tword\n");
+    for (int64_t t = 0; t < rows; t++)
+        fprintf(file, "%g\t%g\tw%lld\n", (double)t + 0.25, (double)t + 0.75, (long long)t);
+    fclose(file);
+}
+
+/* values (rows, columns) as NAME.npy in the folder. */
+static void simulated_write(simulated *s, const char *name, const float *values, int64_t columns)
+{
+    char header[128];
+    int length = snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }", (long long)s->rows,
+                          (long long)columns);
+    while ((10 + length + 1) % 64 != 0)
+        header[length++] = ' ';
+    header[length++] = '\n';
+    snprintf(s->path, sizeof s->path, "%s/%s.npy", s->folder, name);
+    FILE *file = fopen(s->path, "wb");
+    assert_non_null(file);
+    const unsigned char magic[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(length % 256), (unsigned char)(length / 256)};
+    fwrite(magic, 1, sizeof magic, file);
+    fwrite(header, 1, (size_t)length, file);
+    assert_int_equal(fwrite(values, sizeof *values, (size_t)(s->rows * columns), file), s->rows * columns);
+    fclose(file);
+}
+
+/* Column v of x (rows, columns): x_t = a x_(t-1) + a normal number, from its stationary distribution, times `scale`, added to what is
+ * there. */
+static void add_ar1(float *x, int64_t rows, int64_t columns, int64_t v, double a, double scale, uint64_t seed)
+{
+    double before = vg_random_normal(seed, VG_RANDOM_TEST, (uint64_t)(v * rows)) / sqrt(1 - a * a);
+    for (int64_t t = 0; t < rows; t++) {
+        x[t * columns + v] += (float)(scale * before);
+        before = a * before + vg_random_normal(seed, VG_RANDOM_TEST, (uint64_t)(v * rows + t + 1));
+    }
+}
+
+static float *ar1_columns(int64_t rows, int64_t columns, double a, uint64_t seed)
+{
+    float *x = calloc((size_t)(rows * columns), sizeof *x);
+    assert_non_null(x);
+    for (int64_t v = 0; v < columns; v++)
+        add_ar1(x, rows, columns, v, a, 1, seed);
+    return x;
+}
+
+/* Runs the study whose parts beyond story and output are `text` (features, responses, keys); returns its results.h5. */
+static vg_store_file *simulated_run(simulated *s, const char *text)
+{
+    vg_study *study;
+    vg_comm *comm;
+    vg_store_file *results;
+    snprintf(s->path, sizeof s->path, "%s/study.yaml", s->folder);
+    FILE *file = fopen(s->path, "w");
+    assert_non_null(file);
+    fprintf(file, "study: simulated\noutput: out\ndevice: cpu\nthreads: 1\nstories: [{name: story, words: story.tsv}]\n%s", text);
+    fclose(file);
+    vg_log_configure(VG_LOG_WARNING, 0, 1);
+    vg_status status = vg_study_open(s->path, &study);
+    if (status != VG_OK)
+        print_message("%s\n", vg_message());
+    assert_int_equal(status, VG_OK);
+    free(study->output);
+    assert_int_equal(vg_format(&study->output, "%s/out", s->folder), VG_OK);
+    assert_int_equal(vg_comm_alone(&comm), VG_OK);
+    status = vg_study_make_features(comm, study);
+    if (status == VG_OK)
+        status = vg_study_fit(comm, study, NULL);
+    if (status != VG_OK)
+        print_message("%s\n", vg_message());
+    assert_int_equal(status, VG_OK);
+    vg_comm_finish(comm);
+    vg_study_free(study);
+    snprintf(s->path, sizeof s->path, "%s/out/results.h5", s->folder);
+    assert_int_equal(vg_store_open(s->path, &results), VG_OK);
+    return results;
+}
+
+static void simulated_end(simulated *s)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* A whole dataset, or a table's member, of `count` numbers, to be given to free(). */
+static double *read_all(const vg_store_file *file, const char *path, const char *member, int64_t count)
+{
+    double *values = malloc((size_t)count * sizeof *values);
+    assert_non_null(values);
+    vg_status status = vg_store_read(file, path, member, VG_STORE_F64, NULL, NULL, values);
+    if (status != VG_OK)
+        print_message("%s\n", vg_message());
+    assert_int_equal(status, VG_OK);
+    return values;
+}
+
+#endif
