@@ -1,7 +1,7 @@
 """Golden files of attribution: every feature space once more in torch, float64, on stories260K, from the definitions and not from the C sources.
 
 The text is the model's own (greedy from BOS), so that the goldens hold no one's sentences. The language model is alice.py's. Path integrals are
-composite Gauss-Legendre over intervals that halve towards the baseline, far beyond what is tested; `gauss50` is the customary rule with 50 nodes.
+composite Gauss-Legendre of 190 nodes, far beyond what is tested; `gauss50` is the customary rule with 50 nodes.
 
     python tests/oracle/make_attribution_goldens.py FOLDER_OF_STORIES260K [--output tests/golden/attribution]
 """
@@ -134,10 +134,10 @@ def erasures(story, n):
     return out
 
 
-def nodes_of(panels=8, halvings=10):
-    """Composite Gauss-Legendre on [0, 2^-10], [2^-10, 2^-9], ..., [1/2, 1]."""
-    a, w = np.polynomial.legendre.leggauss(panels)
-    edges = [0.0, *[2.0 ** -i for i in range(halvings, -1, -1)]]
+def nodes_of(each=10, steps=16, halvings=3):
+    """Composite Gauss-Legendre: `each` nodes on every 1/steps of the way, the first of which is halved towards 0 some times more."""
+    a, w = np.polynomial.legendre.leggauss(each)
+    edges = [0.0, *[2.0 ** -i / steps for i in range(halvings, 0, -1)], *[i / steps for i in range(1, steps + 1)]]
     return (np.concatenate([(hi - lo) / 2 * a + (hi + lo) / 2 for lo, hi in zip(edges, edges[1:])]),
             np.concatenate([(hi - lo) / 2 * w for lo, hi in zip(edges, edges[1:])]))
 
@@ -282,7 +282,7 @@ def paths(story, save, folder):
     save("parts", [path(story, n, story.mean_scaled, fine, parts=int(first[n + 1] - first[n]))[0] for n in LONG[:4]], "<f8")
     error = np.linalg.norm(np.load(folder / "gauss50.npy") - np.load(folder / "path.npy")[0], axis=1)
     print("Gauss-Legendre, 50 nodes, median relative error", np.median(error / np.linalg.norm(np.load(folder / "path.npy")[0], axis=1)))
-    coarse = nodes_of(8, 3)
+    coarse = nodes_of(8, 8, 0)
     last, total, words_part = zip(*[conductance(story, n, story.mean_scaled, coarse) for n in (3, 55, 110)])
     picked = [*LAYERS, *(6 + l - 1 for l in LAYERS[1:]), *(11 + l - 1 for l in LAYERS[1:])]  # block, attn 01.., mlp 01..
     save("conductance_last", torch.stack(last)[:, picked])
