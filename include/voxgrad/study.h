@@ -96,6 +96,11 @@ typedef struct {
         int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
     } null;
     struct {
+        int64_t bootstrap; /* draws of listeners */
+        double level;      /* q below which a voxel passes */
+        char *ceiling;     /* auto, none */
+    } statistics;
+    struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;
         char *columns_file; /* a text with a label a line, a line a column; "" */
