@@ -51,7 +51,7 @@ static vg_status collect_spaces(fit_job *job, const char *path)
     }
     if (job->space_count == 0)
         return vg_fail(VG_INVALID, "%s: has no features of the study's stories; \"voxgrad features\" makes them", path);
-    return VG_OK;
+    return vg_families_cut(job);
 }
 
 /* ---- subjects --------------------------------------------------------------------------------------------------------------- */
@@ -640,8 +640,10 @@ static void free_job(fit_job *job)
     }
     for (int64_t i = 0; job->subjects != NULL && i < job->subject_count; i++)
         close_subject(&job->subjects[i]);
-    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++)
+    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++) {
+        vg_families_uncut(&job->spaces[i]);
         free(job->spaces[i].stories);
+    }
     if (job->listed != NULL)
         vg_features_list_free(job->listed, job->listed_count);
     vg_store_close(job->features);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "statistics.h"
+#include "choices.h"
 
 /* ---- small pieces ------------------------------------------------------------------------------------------------------------ */
 
@@ -138,7 +138,8 @@ vg_status vg_statistics_prepare(fit_job *job)
     VG_TRY(VG_NEW(&s->over_p, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->rows, job->space_count * s->derived.rows, "regions"));
     VG_TRY(vg_ceilings_prepare(job));
-    return vg_null_prepare(job);
+    VG_TRY(vg_null_prepare(job));
+    return vg_choices_prepare(job);
 }
 
 /* The longest text of each member of the tables. */
@@ -177,12 +178,13 @@ vg_status vg_statistics_layout(fit_job *job)
     VG_TRY(vg_layout_number(job->layout, "/group_regions", "level", VG_INTERVAL));
     VG_TRY(vg_layout_integer(job->layout, "/group_regions", "draws", job->study->statistics.bootstrap));
     VG_TRY(vg_ceilings_layout(job));
+    VG_TRY(vg_choices_layout(job));
     return vg_null_layout(job);
 }
 
 int64_t vg_statistics_blocks(const fit_job *job)
 {
-    return job->space_count + 2; /* the last word on each space; the null's own tables; ceilings */
+    return job->space_count + 2 + vg_choices_blocks(job); /* the last word on each space; the null's own tables; ceilings */
 }
 
 int64_t vg_statistics_regions(const fit_job *job)
@@ -217,6 +219,9 @@ vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, con
     VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
     vg_statistics_derive(job, maps, s->group[space]);
     memcpy(s->rows + space * s->derived.rows, s->group[space] + s->derived.group, (size_t)s->derived.rows * sizeof(double));
+    VG_TRY(vg_choices_observed(job, space, maps, s->group[space]));
+    if (s->null != NULL)
+        vg_layers_center(job, space, maps, s->group[space], s->null->sum + in_chunk * (s->voxels + s->derived.total));
     return vg_null_write(job, in_chunk, space);
 }
 
@@ -364,7 +369,7 @@ vg_status vg_statistics_finish(fit_job *job)
     VG_TRY(vg_ceilings_finish(job));
     VG_AGREE(job->comm, first ? vg_store_commit(job->store, block + job->space_count + 1) : VG_OK);
     VG_AGREE(job->comm, finish_spaces(job, block));
-    return VG_OK;
+    return vg_choices_finish(job, block + job->space_count + 2);
 }
 
 void vg_statistics_free(fit_job *job)
@@ -380,6 +385,7 @@ void vg_statistics_free(fit_job *job)
     free((void *)s->over.names);
     free(s->over.of);
     vg_ceilings_free(s->ceilings);
+    vg_choices_free(job);
     free(s->over_p);
     free(s->rows);
     free(s);

@@ -42,6 +42,7 @@ typedef struct {
     int32_t *exceeded;        /* (space of the chunk, all voxels + derived): shifts whose number was no smaller than the observed one */
     float *maps;              /* (batch, space of the chunk, all voxels) */
     double *derived;          /* (space of the chunk, derived) */
+    int64_t *sum;             /* (space of the chunk, all voxels + derived): of scores over this rank's shifts, in 2^-40 */
 } fit_null;
 
 typedef struct fit_statistics {
@@ -54,6 +55,7 @@ typedef struct fit_statistics {
     double *rows;   /* (space, derived.rows) region means of every subject: of what this rank summarised, at the end of all */
     fit_null *null; /* NULL: no shifts */
     struct fit_ceilings *ceilings; /* NULL: none; ceilings.c */
+    struct fit_choices *choices;   /* choices.h */
 } fit_statistics;
 
 /* One region over subjects: mean, its standard error, and a bootstrap interval over listeners, which is no test of chance. */
