@@ -1,5 +1,6 @@
-/* fit: the state of a fit, shared by its three files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through
- * the ridge), fit_summary.c (regions and groups). Known to study alone. */
+/* fit: the state of a fit, shared by its files: fit_spaces.c, fit_subjects.c, fit_regions.c (what is there), fit_layout.c (what will be
+ * written), fit.c (groups, tiles, the run), fit_blocks.c (tiles of voxels through the ridge), fit_summary.c (regions and groups). Known to
+ * study alone. */
 #ifndef VOXGRAD_STUDY_FIT_H
 #define VOXGRAD_STUDY_FIT_H
 
@@ -64,6 +65,22 @@ typedef struct {
     vg_ridge_design **designs;         /* (group * chunk_size + space of the chunk) of the chunk at hand; NULL where not yet needed */
     struct fit_statistics *statistics; /* statistics.h */
 } fit_job;
+
+/* The spaces of a features file, in job->spaces. Not collective. */
+vg_status vg_fit_collect_spaces(fit_job *job, const char *path);
+
+/* Opens all runs of all subjects and compares rows with stories. Not collective. */
+vg_status vg_fit_open_subjects(fit_job *job);
+void vg_fit_close_subject(fit_subject *subject);
+
+/* Subjects without a usable voxel: an error, or left out, as the study says. Collective. */
+vg_status vg_fit_drop_unusable(fit_job *job);
+
+/* atlas and regions of every subject. Not collective. */
+vg_status vg_fit_all_regions(fit_job *job);
+
+/* job->layout, with all dataset numbers in spaces and subjects. Not collective. */
+vg_status vg_fit_layout(fit_job *job);
 
 /* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. The designs made for it stay until vg_fit_chunk_end. */
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);

@@ -1,0 +1,103 @@
+/* fit_regions: which voxels make which region, subject by subject. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fit.h"
+
+static vg_status read_labels(const vg_study *study, char ***labels, int64_t *count)
+{
+    char *text;
+    size_t size;
+    VG_TRY(vg_text_read(study->atlas.columns_file, &text, &size));
+    vg_lines lines = {.path = study->atlas.columns_file, .text = text, .size = size};
+    int64_t total = 0;
+    while (vg_lines_next(&lines))
+        total++;
+    vg_status status = VG_NEW(labels, total, "labels");
+    lines = (vg_lines){.path = study->atlas.columns_file, .text = text, .size = size};
+    while (status == VG_OK && vg_lines_next(&lines)) {
+        status = vg_format(&(*labels)[*count], "%.*s", (int)lines.length, lines.line);
+        *count += status == VG_OK;
+    }
+    free(text);
+    return status;
+}
+
+/* Labels may repeat: columns of one label are one region. */
+static vg_status label_atlas(const fit_subject *subject, char **labels, int64_t count, vg_atlas *atlas)
+{
+    if (count != subject->voxels)
+        return vg_fail(VG_INVALID, "subject %s has %lld columns, and atlas.columns labels %lld", subject->study->name,
+                       (long long)subject->voxels, (long long)count);
+    VG_TRY(VG_NEW(&atlas->labels, count, "labels"));
+    VG_TRY(VG_NEW(&atlas->names, count, "labels"));
+    atlas->voxels = count;
+    for (int64_t v = 0; v < count; v++) {
+        int64_t n = v > 0 && strcmp(labels[v], labels[v - 1]) == 0 ? atlas->labels[v - 1] : 0;
+        while (n < atlas->name_count && strcmp(atlas->names[n], labels[v]) != 0)
+            n++;
+        if (n == atlas->name_count) {
+            VG_TRY(vg_store_name_check(labels[v], strlen(labels[v]), "region"));
+            VG_TRY(vg_format(&atlas->names[n], "%s", labels[v]));
+            atlas->name_count++;
+        }
+        atlas->labels[v] = (int32_t)n;
+    }
+    return VG_OK;
+}
+
+static vg_status make_regions(const vg_study *study, fit_subject *subject, char **labels, int64_t label_count)
+{
+    if (label_count > 0)
+        VG_TRY(label_atlas(subject, labels, label_count, &subject->atlas));
+    else
+        VG_TRY(vg_atlas_columns(subject->runs[0], NULL, 0, &subject->atlas));
+    vg_region_rule *rules;
+    VG_TRY(VG_NEW(&rules, study->atlas.region_count, "regions"));
+    vg_status status = VG_OK;
+    for (int64_t i = 0; status == VG_OK && i < study->atlas.region_count; i++) {
+        const char **members;
+        status = VG_NEW(&members, study->atlas.regions[i].member_count + 1, "regions");
+        for (int64_t m = 0; status == VG_OK && m < study->atlas.regions[i].member_count; m++)
+            members[m] = study->atlas.regions[i].members[m];
+        rules[i] = (vg_region_rule){.name = study->atlas.regions[i].name, .labels = members};
+    }
+    if (status == VG_OK)
+        status = vg_regions_create(&subject->atlas, rules, study->atlas.region_count, &subject->regions);
+    for (int64_t i = 0; i < study->atlas.region_count; i++)
+        free((void *)(uintptr_t)rules[i].labels);
+    free(rules);
+    return status;
+}
+
+/* Columns without names and without labels: one region of all. */
+static vg_status whole_as_region(fit_subject *subject)
+{
+    VG_TRY(VG_NEW(&subject->atlas.labels, subject->voxels, "labels"));
+    VG_TRY(VG_NEW(&subject->atlas.names, 1, "labels"));
+    VG_TRY(vg_format(&subject->atlas.names[0], "all"));
+    subject->atlas.voxels = subject->voxels;
+    subject->atlas.name_count = 1;
+    return vg_regions_create(&subject->atlas, NULL, 0, &subject->regions);
+}
+
+vg_status vg_fit_all_regions(fit_job *job)
+{
+    const vg_study *study = job->study;
+    char **labels = study->atlas.columns;
+    int64_t count = study->atlas.column_count;
+    vg_status status = VG_OK;
+    if (study->atlas.columns_file != NULL)
+        status = read_labels(study, &labels, &count);
+    for (int64_t i = 0; status == VG_OK && i < job->subject_count; i++) {
+        fit_subject *subject = &job->subjects[i];
+        if (count == 0 && vg_responses_names(subject->runs[0]) == NULL)
+            status = whole_as_region(subject);
+        else
+            status = make_regions(study, subject, labels, count);
+        job->region_rows += subject->regions.count;
+    }
+    if (study->atlas.columns_file != NULL)
+        vg_store_names_free(labels, count);
+    return status;
+}
