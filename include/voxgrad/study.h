@@ -31,15 +31,18 @@ typedef struct {
     double offset;
 } vg_study_story;
 
-/* A run: a subject's responses to one story. */
+/* A run: a subject's responses to one story. Two runs of a subject with one story are repeats. */
 typedef struct {
     int64_t story; /* index into stories */
-    char *story_name, *path;
-    int line; /* in the study's file */
+    char *story_name;
+    char **files; /* (file_count) side by side: both hemispheres, left first */
+    int64_t file_count;
+    const char *path; /* the first of them */
+    int line;         /* in the study's file */
 } vg_study_run;
 
 typedef struct {
-    char *name;
+    char *name, *mask;
     vg_study_run *runs;
     int64_t run_count;
 } vg_study_subject;
@@ -73,12 +76,12 @@ typedef struct {
     int64_t story_count;
     struct {
         double tr, start;
-        char *on_bad_subject;
+        char *on_bad_subject, *mask;
         vg_study_subject *subjects;
         int64_t subject_count;
     } responses;
     struct {
-        char *downsample, *anchor, *standardize;
+        char *downsample, *anchor, *hrf, *standardize, *assume_filtered;
         int64_t *delays;
         int64_t delay_count;
         int64_t trim[2];
@@ -89,15 +92,29 @@ typedef struct {
     struct {
         int64_t alpha_count;
         double *alphas; /* (alpha_count) made from min, max and count, or listed */
-        char *score;
+        char *score, *alpha, *weights;
         int64_t outer_folds, inner_folds, gap; /* gap -1: the longest delay */
     } ridge;
+    struct {
+        char **spaces; /* names of features (NAME or NAME/LL), */
+        int64_t space_count;
+        char **files; /* and files of rows; {SUBJECT} and {STORY} stand for their names */
+        int64_t file_count, draws;
+        char *mode;
+    } nuisance;
+    struct {
+        char **test; /* stories that are the one outer test set */
+        int64_t test_count;
+    } split;
     struct {
         int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
     } null;
     struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;
+        char **labels; /* files with a label a voxel, side by side as the responses; or */
+        int64_t label_count;
+        char *table, *region_hemisphere;
         char *columns_file; /* a text with a label a line, a line a column; "" */
         vg_study_region *regions;
         int64_t region_count;

@@ -9,34 +9,72 @@
 
 static bool same_runs(const fit_subject *a, const fit_subject *b)
 {
-    if (a->study->run_count != b->study->run_count)
+    if (a->part_count != b->part_count)
         return false;
-    for (int64_t r = 0; r < a->study->run_count; r++)
-        if (a->study->runs[r].story != b->study->runs[r].story || vg_responses_rows(a->runs[r]) != vg_responses_rows(b->runs[r]))
+    for (int64_t p = 0; p < a->part_count; p++)
+        if (a->parts[p].story != b->parts[p].story || a->parts[p].rows != b->parts[p].rows)
             return false;
     return true;
+}
+
+/* Nuisance of a subject's own makes designs of its own. */
+static bool own_nuisance(const vg_study *study)
+{
+    for (int64_t i = 0; i < study->nuisance.file_count; i++)
+        if (strstr(study->nuisance.files[i], "{SUBJECT}") != NULL)
+            return true;
+    return false;
+}
+
+int64_t vg_fold_gap(const vg_study *study)
+{
+    int64_t gap = study->ridge.gap;
+    for (int64_t d = 0; study->ridge.gap < 0 && d < study->alignment.delay_count; d++)
+        gap = study->alignment.delays[d] > gap ? study->alignment.delays[d] : gap;
+    return gap;
+}
+
+/* Which parts of a subject are the study's test stories: test (part_count). */
+static int64_t find_tests(const vg_study *study, const fit_subject *subject, int64_t *test)
+{
+    int64_t count = 0;
+    for (int64_t p = 0; p < subject->part_count; p++)
+        for (int64_t i = 0; i < study->split.test_count; i++)
+            if (strcmp(study->stories[subject->parts[p].story].name, study->split.test[i]) == 0)
+                test[count++] = p;
+    return count;
 }
 
 static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group *group)
 {
     const vg_study *study = job->study;
-    int64_t gap = study->ridge.gap;
-    for (int64_t d = 0; study->ridge.gap < 0 && d < study->alignment.delay_count; d++)
-        gap = study->alignment.delays[d] > gap ? study->alignment.delays[d] : gap;
+    int64_t *test;
     group->pattern = subject;
-    VG_TRY(VG_NEW(&group->run_rows, subject->study->run_count, "runs"));
-    for (int64_t r = 0; r < subject->study->run_count; r++)
-        group->run_rows[r] = vg_responses_rows(subject->runs[r]) - study->alignment.trim[0] - study->alignment.trim[1];
+    group->run_count = subject->part_count;
+    VG_TRY(VG_NEW(&group->run_rows, group->run_count, "runs"));
+    VG_TRY(VG_NEW(&test, group->run_count, "runs"));
+    for (int64_t r = 0; r < group->run_count; r++)
+        group->run_rows[r] = subject->parts[r].rows - study->alignment.trim[0] - study->alignment.trim[1];
+    int64_t tests = find_tests(study, subject, test);
     const vg_folds_options options = {.run_rows = group->run_rows,
-                                      .runs = subject->study->run_count,
+                                      .runs = group->run_count,
                                       .outer_folds = study->ridge.outer_folds,
                                       .inner_folds = study->ridge.inner_folds,
-                                      .gap = gap};
-    vg_status status = vg_folds_create(&options, &group->folds);
+                                      .gap = vg_fold_gap(study),
+                                      .test_runs = tests > 0 ? test : NULL,
+                                      .test_count = tests};
+    vg_status status = study->split.test_count > 0 && tests == 0
+                           ? vg_fail(VG_INVALID, "subject %s has no run of a story of split.test", subject->study->name)
+                           : vg_folds_create(&options, &group->folds);
+    free(test);
     if (status != VG_OK)
         return vg_fail_within(status, "ridge.outer_folds, inner_folds, gap: ");
-    group->plan = (vg_ridge_plan){
-        .folds = group->folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32, .r2 = VG_R2_POOLED};
+    group->plan = (vg_ridge_plan){.folds = group->folds,
+                                  .alphas = study->ridge.alphas,
+                                  .alpha_count = study->ridge.alpha_count,
+                                  .type = VG_F32,
+                                  .r2 = VG_R2_POOLED,
+                                  .standardize = strcmp(study->alignment.standardize, "train") == 0};
     return VG_OK;
 }
 
@@ -46,7 +84,7 @@ static vg_status make_groups(fit_job *job)
     for (int64_t i = 0; i < job->subject_count; i++) {
         fit_subject *subject = &job->subjects[i];
         int64_t g = 0;
-        while (g < job->group_count && !same_runs(job->groups[g].pattern, subject))
+        while (g < job->group_count && (own_nuisance(job->study) || !same_runs(job->groups[g].pattern, subject)))
             g++;
         subject->group = g;
         if (g == job->group_count) {
@@ -57,34 +95,61 @@ static vg_status make_groups(fit_job *job)
     return VG_OK;
 }
 
-/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; as many spaces share a reading as fit into half the memory.
- */
-static vg_status make_tiles(fit_job *job, int64_t memory)
+/* The columns of all designs that the first `count` spaces need, one after another. columns NULL: how many there are. */
+static vg_status list_columns(const fit_job *job, int64_t count, int64_t *columns, int64_t *listed)
 {
-    int64_t *columns;
-    VG_TRY(VG_NEW(&columns, job->space_count, "spaces"));
-    for (int64_t i = 0; i < job->space_count; i++)
-        columns[i] = job->spaces[i].any->columns * job->study->alignment.delay_count;
-    vg_ridge_cost cost = {0};
+    const vg_study *study = job->study;
+    int64_t draws = vg_fit_banded(study) ? study->nuisance.draws : 0;
+    *listed = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const vg_align_options options = vg_align_of(study, 0);
+        int64_t own = vg_align_columns(&options, job->spaces[i].any->columns), nuisance = 0;
+        if (draws > 0)
+            VG_TRY(vg_nuisance_columns(job, i, &nuisance));
+        for (int64_t d = 0; d <= draws; d++, (*listed)++)
+            if (columns != NULL)
+                columns[*listed] = own + (d > 0 ? nuisance : 0);
+    }
+    return VG_OK;
+}
+
+/* As many spaces share a reading as fit into half the memory. */
+static vg_status choose_chunk(fit_job *job, int64_t memory, vg_ridge_cost *cost)
+{
+    int64_t *columns, listed;
+    double splits = vg_fit_banded(job->study) ? 128e6 : 0; /* of a space's eigenvectors, kept for its split */
+    VG_TRY(list_columns(job, job->space_count, NULL, &listed));
+    VG_TRY(VG_NEW(&columns, listed, "spaces"));
     vg_status status = VG_OK;
     job->chunk_size = job->space_count;
-    for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
-        status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
-        while (status == VG_OK && job->chunk_size > 1 &&
-               (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count + vg_null_bytes(job) >
-                   0.5 * (double)memory) {
+    for (int64_t g = 0; status == VG_OK && g < job->group_count; g++)
+        for (;;) {
+            status = list_columns(job, job->chunk_size, columns, &listed);
+            if (status == VG_OK)
+                status = vg_ridge_estimate(&job->groups[g].plan, columns, listed, cost);
+            double bytes =
+                (cost->design_bytes + splits * (double)job->chunk_size + cost->build_bytes + cost->fit_bytes) * (double)job->group_count +
+                vg_null_bytes(job);
+            if (status != VG_OK || job->chunk_size == 1 || bytes <= 0.5 * (double)memory)
+                break;
             job->chunk_size = (job->chunk_size + 1) / 2;
-            status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
         }
-    }
     free(columns);
-    VG_TRY(status);
+    return status;
+}
+
+/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; or all of a subject, where its voxels share penalties. */
+static vg_status make_tiles(fit_job *job, int64_t memory)
+{
+    vg_ridge_cost cost = {0};
+    bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
+    VG_TRY(choose_chunk(job, memory, &cost));
     int64_t total = 0;
     for (int pass = 0; pass < 2; pass++) {
         job->tile_count = 0;
         for (int64_t i = 0; i < job->subject_count; i++) {
             const fit_subject *subject = &job->subjects[i];
-            int64_t wide = (4095 / cost.tile + 1) * cost.tile;
+            int64_t wide = whole ? subject->voxels : (4095 / cost.tile + 1) * cost.tile;
             for (int64_t first = 0; first < subject->voxels; first += wide, job->tile_count++) {
                 if (pass == 0)
                     continue;
@@ -101,7 +166,11 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         }
     }
     VG_TRY(VG_NEW(&job->scores, job->chunk_size * total, "scores"));
+    VG_TRY(VG_NEW(&job->plain, job->chunk_size * total, "scores"));
     VG_TRY(VG_NEW(&job->designs, job->group_count * job->chunk_size, "designs"));
+    VG_TRY(VG_NEW(&job->banded, job->group_count * job->chunk_size, "designs"));
+    VG_TRY(VG_NEW(&job->without, job->group_count * job->chunk_size, "designs"));
+    VG_TRY(VG_NEW(&job->regressed, job->group_count * job->chunk_size, "designs"));
     return vg_assign_blocks(job->cost, total, vg_comm_ranks(job->comm), job->owner);
 }
 
@@ -160,7 +229,7 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     vg_store_plan plan = {.path = path,
                           .plan = job->plan,
                           .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
-                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job),
+                          .regions = 10 * job->chunk_size + 6 + vg_statistics_regions(job),
                           .overwrite = true};
     VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
     VG_TRY(fit_all(job));
@@ -181,6 +250,12 @@ static void free_job(fit_job *job)
     free(job->designs);
     for (int64_t i = 0; job->scores != NULL && i < job->chunk_size * job->tile_count; i++)
         free(job->scores[i]);
+    for (int64_t i = 0; job->plain != NULL && i < job->chunk_size * job->tile_count; i++)
+        free(job->plain[i]);
+    vg_nuisance_end(job);
+    free(job->banded);
+    free(job->without);
+    free(job->regressed);
     for (int64_t i = 0; job->groups != NULL && i < job->group_count; i++) {
         vg_folds_free(job->groups[i].folds);
         free(job->groups[i].run_rows);
@@ -194,6 +269,7 @@ static void free_job(fit_job *job)
     vg_store_close(job->features);
     vg_device_close(job->device);
     free(job->scores);
+    free(job->plain);
     free(job->groups);
     free(job->subjects);
     free(job->spaces);

@@ -39,26 +39,71 @@ static vg_status add_voxels(fit_job *job, fit_subject *subject)
     return status;
 }
 
+/* The datasets of a space for each subject: which, how many rows (0: one number a voxel; -1: outer folds; -2: columns of the design), when.
+ */
+static vg_status add_scores(fit_job *job, fit_subject *subject, const char *above, int64_t i)
+{
+    const vg_study *study = job->study;
+    const fit_space *space = &job->spaces[i];
+    const vg_align_options options = vg_align_of(study, 0);
+    int64_t outer = job->groups[subject->group].folds->outer_count, columns = vg_align_columns(&options, space->any->columns);
+    bool by_r2 = strcmp(study->ridge.score, "r2") == 0, banded = vg_fit_banded(study);
+    const struct {
+        const char *name;
+        int64_t *dataset, rows;
+        bool wanted;
+        const char *units;
+    } all[] = {
+        {"score", &subject->score[i], 0, true, by_r2 ? "1 - sum SSE / sum SST over outer folds" : "mean over outer folds of Pearson's r"},
+        {"r2", &subject->r2[i], 0, true, "1 - sum SSE / sum SST over outer folds, penalties chosen by r2"},
+        {"alpha", &subject->alpha[i], outer, true, "penalty chosen in each outer fold"},
+        {"r2_with_nuisance", &subject->joint[i], 0, banded, "r2 of the space and the nuisance, a penalty each"},
+        {"split", &subject->split[i], 2, banded, "product measure: what the space and the nuisance add to r2_with_nuisance"},
+        {"unique", &subject->unique[i], 0, banded, "r2_with_nuisance less the r2 of the nuisance alone (of the rest of it, for one of it)"},
+        {"weights", &subject->weights[i], columns, strcmp(study->ridge.weights, "true") == 0,
+         "refitted on all rows; delay by delay, column by column"},
+        {"cc_norm", &subject->cc_norm[i], 0, subject->explainable >= 0 && !by_r2,
+         "score over the best correlation a model can have with the mean of the repeats"},
+    };
+    for (size_t d = 0; d < sizeof all / sizeof *all; d++) {
+        *all[d].dataset = -1;
+        if (all[d].wanted)
+            VG_TRY(add_values(job, above, space, all[d].name, all[d].rows, subject->voxels, all[d].units, all[d].dataset));
+    }
+    return VG_OK;
+}
+
+static vg_status add_explainable(fit_job *job, fit_subject *subject, const char *above)
+{
+    bool repeated = false;
+    char *path;
+    subject->explainable = -1;
+    for (int64_t p = 0; p < subject->part_count; p++)
+        repeated |= subject->parts[p].count > 1;
+    if (!repeated)
+        return VG_OK;
+    VG_TRY(vg_format(&path, "%s/explainable", above));
+    vg_status status = vg_layout_dataset(job->layout, path, VG_STORE_F32, 0, 1, &subject->voxels, &subject->explainable);
+    if (status == VG_OK)
+        status = vg_layout_text(job->layout, path, "units", "part of a single repeat's variance that repeats");
+    free(path);
+    return status;
+}
+
 static vg_status add_subject(fit_job *job, fit_subject *subject)
 {
+    enum { DATASETS = 8 };
     char *above;
-    VG_TRY(VG_NEW(&subject->score, job->space_count, "datasets"));
-    VG_TRY(VG_NEW(&subject->r2, job->space_count, "datasets"));
-    VG_TRY(VG_NEW(&subject->alpha, job->space_count, "datasets"));
+    VG_TRY(VG_NEW(&subject->score, DATASETS * job->space_count, "datasets"));
+    int64_t **rest[] = {&subject->r2,     &subject->alpha,   &subject->joint,  &subject->split,
+                        &subject->unique, &subject->weights, &subject->cc_norm};
+    for (size_t d = 0; d < sizeof rest / sizeof *rest; d++)
+        *rest[d] = subject->score + (int64_t)(d + 1) * job->space_count;
     VG_TRY(add_voxels(job, subject));
     VG_TRY(vg_format(&above, "/subjects/%s", subject->study->name));
-    vg_status status = VG_OK;
-    int64_t outer = job->groups[subject->group].folds->outer_count;
-    for (int64_t i = 0; status == VG_OK && i < job->space_count; i++) {
-        const fit_space *space = &job->spaces[i];
-        status = add_values(job, above, space, "score", 0, subject->voxels, "mean over outer folds of Pearson's r", &subject->score[i]);
-        if (status == VG_OK)
-            status = add_values(job, above, space, "r2", 0, subject->voxels,
-                                "1 - sum SSE / sum SST over outer folds, penalties chosen by r2", &subject->r2[i]);
-        if (status == VG_OK)
-            status =
-                add_values(job, above, space, "alpha", outer, subject->voxels, "penalty chosen in each outer fold", &subject->alpha[i]);
-    }
+    vg_status status = add_explainable(job, subject, above);
+    for (int64_t i = 0; status == VG_OK && i < job->space_count; i++)
+        status = add_scores(job, subject, above, i);
     free(above);
     return status;
 }
@@ -79,19 +124,20 @@ static vg_status add_regions(fit_job *job)
         model = a > model ? a : model;
         name = b > name ? b : name;
     }
-    const vg_store_member members[] = {{"subject", VG_STORE_TEXT, subject},
-                                       {"model", VG_STORE_TEXT, model},
-                                       {"name", VG_STORE_TEXT, name},
-                                       {"layer", VG_STORE_TEXT, 8},
-                                       {"region", VG_STORE_TEXT, region},
-                                       {"n", VG_STORE_I64, 0},
-                                       {"mean", VG_STORE_F64, 0},
-                                       {"sem", VG_STORE_F64, 0},
-                                       {"p", VG_STORE_F64, 0}}; /* the last one with a null alone */
-    int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->study->null.shifts == 0);
+    vg_store_member members[11] = {{"subject", VG_STORE_TEXT, subject}, {"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name},
+                                   {"layer", VG_STORE_TEXT, 8},         {"region", VG_STORE_TEXT, region}, {"n", VG_STORE_I64, 0},
+                                   {"mean", VG_STORE_F64, 0},           {"sem", VG_STORE_F64, 0}};
+    int64_t count = 8;
+    if (vg_fit_banded(job->study)) {
+        members[count++] = (vg_store_member){"unique", VG_STORE_F64, 0};
+        members[count++] = (vg_store_member){"unique_sem", VG_STORE_F64, 0};
+    }
+    if (job->study->null.shifts > 0)
+        members[count++] = (vg_store_member){"p", VG_STORE_F64, 0};
     VG_TRY(vg_layout_table(job->layout, "/regions", members, count, job->space_count * job->region_rows, &job->region_table));
     return vg_layout_text(job->layout, "/regions", "units",
-                          "mean: of the voxels' scores (Pearson's r); sem: over voxels; n: voxels with a score");
+                          "mean: of the voxels' scores (the score's units); sem: over voxels; n: voxels with a score; unique: mean of the "
+                          "voxels' unique variance; p: of unique where it is there, else of mean");
 }
 
 static const char simulated_note[] = "SIMULATED responses with a known truth (voxgrad simulate), not a brain";
@@ -103,12 +149,18 @@ vg_status vg_fit_layout(fit_job *job)
         VG_TRY(add_subject(job, &job->subjects[i]));
     for (int64_t i = 0; i < job->space_count; i++) {
         fit_space *space = &job->spaces[i];
-        space->mean = space->sem = -1;
+        space->mean = space->sem = space->unique = space->unique_sem = -1;
         if (!job->same_voxels)
             continue;
         VG_TRY(add_values(job, "/group", space, "mean", 0, job->subjects[0].voxels, "mean over subjects of their scores", &space->mean));
         VG_TRY(
             add_values(job, "/group", space, "sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean", &space->sem));
+        if (!vg_fit_banded(job->study))
+            continue;
+        VG_TRY(add_values(job, "/group", space, "unique", 0, job->subjects[0].voxels, "mean over subjects of their unique variance",
+                          &space->unique));
+        VG_TRY(add_values(job, "/group", space, "unique_sem", 0, job->subjects[0].voxels, "standard error over subjects of that mean",
+                          &space->unique_sem));
     }
     VG_TRY(add_regions(job));
     VG_TRY(vg_statistics_layout(job));

@@ -46,28 +46,72 @@ static vg_status label_atlas(const fit_subject *subject, char **labels, int64_t 
     return VG_OK;
 }
 
-static vg_status make_regions(const vg_study *study, fit_subject *subject, char **labels, int64_t label_count)
+/* The study's rules; a label is looked for in one hemisphere, where the study says so and the label does not. */
+static vg_status make_rule(const vg_study *study, const vg_study_region *region, vg_region_rule *rule)
 {
-    if (label_count > 0)
-        VG_TRY(label_atlas(subject, labels, label_count, &subject->atlas));
-    else
-        VG_TRY(vg_atlas_columns(subject->runs[0], NULL, 0, &subject->atlas));
+    const char *side = strcmp(study->atlas.region_hemisphere, "left") == 0    ? "lh:"
+                       : strcmp(study->atlas.region_hemisphere, "right") == 0 ? "rh:"
+                                                                              : "";
+    char **labels;
+    VG_TRY(VG_NEW(&labels, region->member_count + 1, "regions"));
+    *rule = (vg_region_rule){region->name, (const char *const *)labels};
+    for (int64_t m = 0; m < region->member_count; m++) {
+        bool sided = strncmp(region->members[m], "lh:", 3) == 0 || strncmp(region->members[m], "rh:", 3) == 0;
+        VG_TRY(vg_format(&labels[m], "%s%s", sided ? "" : side, region->members[m]));
+    }
+    return VG_OK;
+}
+
+static void free_rules(vg_region_rule *rules, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t m = 0; rules[i].labels != NULL && rules[i].labels[m] != NULL; m++)
+            free((void *)(uintptr_t)rules[i].labels[m]);
+        free((void *)(uintptr_t)rules[i].labels);
+    }
+    free(rules);
+}
+
+static vg_status regions_by_rules(const vg_study *study, fit_subject *subject)
+{
     vg_region_rule *rules;
     VG_TRY(VG_NEW(&rules, study->atlas.region_count, "regions"));
     vg_status status = VG_OK;
-    for (int64_t i = 0; status == VG_OK && i < study->atlas.region_count; i++) {
-        const char **members;
-        status = VG_NEW(&members, study->atlas.regions[i].member_count + 1, "regions");
-        for (int64_t m = 0; status == VG_OK && m < study->atlas.regions[i].member_count; m++)
-            members[m] = study->atlas.regions[i].members[m];
-        rules[i] = (vg_region_rule){.name = study->atlas.regions[i].name, .labels = members};
-    }
+    for (int64_t i = 0; status == VG_OK && i < study->atlas.region_count; i++)
+        status = make_rule(study, &study->atlas.regions[i], &rules[i]);
     if (status == VG_OK)
         status = vg_regions_create(&subject->atlas, rules, study->atlas.region_count, &subject->regions);
-    for (int64_t i = 0; i < study->atlas.region_count; i++)
-        free((void *)(uintptr_t)rules[i].labels);
-    free(rules);
-    return status;
+    free_rules(rules, study->atlas.region_count);
+    return status == VG_OK ? VG_OK : vg_fail_within(status, "atlas.regions: ");
+}
+
+/* Without rules: the language regions of the Destrieux atlas, where the labels are its (of one hemisphere, where the study says so); else
+ * every label. */
+static vg_status regions_by_default(const vg_study *study, fit_subject *subject)
+{
+    vg_region_rule rules[VG_DESTRIEUX_RULES];
+    int64_t all = study->atlas.label_count > 0 ? vg_destrieux_rules(&subject->atlas, rules) : 0, count = 0;
+    const char *side = strcmp(study->atlas.region_hemisphere, "left") == 0    ? " lh"
+                       : strcmp(study->atlas.region_hemisphere, "right") == 0 ? " rh"
+                                                                              : "";
+    for (int64_t i = 0; i < all; i++) {
+        size_t length = strlen(rules[i].name), end = strlen(side);
+        if (length >= end && strcmp(rules[i].name + length - end, side) == 0)
+            rules[count++] = rules[i];
+    }
+    return vg_regions_create(&subject->atlas, count > 0 ? rules : NULL, count, &subject->regions);
+}
+
+static vg_status make_regions(const vg_study *study, fit_subject *subject, char **labels, int64_t label_count)
+{
+    if (study->atlas.label_count > 0)
+        VG_TRY(vg_atlas_open((const char *const *)study->atlas.labels, study->atlas.label_count,
+                             *study->atlas.table != '\0' ? study->atlas.table : NULL, subject->runs[0], &subject->atlas));
+    else if (label_count > 0)
+        VG_TRY(label_atlas(subject, labels, label_count, &subject->atlas));
+    else
+        VG_TRY(vg_atlas_columns(subject->runs[0], NULL, 0, &subject->atlas));
+    return study->atlas.region_count > 0 ? regions_by_rules(study, subject) : regions_by_default(study, subject);
 }
 
 /* Columns without names and without labels: one region of all. */
@@ -91,7 +135,7 @@ vg_status vg_fit_all_regions(fit_job *job)
         status = read_labels(study, &labels, &count);
     for (int64_t i = 0; status == VG_OK && i < job->subject_count; i++) {
         fit_subject *subject = &job->subjects[i];
-        if (count == 0 && vg_responses_names(subject->runs[0]) == NULL)
+        if (count == 0 && study->atlas.label_count == 0 && vg_responses_names(subject->runs[0]) == NULL)
             status = whole_as_region(subject);
         else
             status = make_regions(study, subject, labels, count);

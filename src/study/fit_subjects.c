@@ -4,6 +4,36 @@
 
 #include "fit.h"
 
+vg_status vg_run_open(const vg_study *study, const vg_study_subject *subject, int64_t run, vg_responses **responses)
+{
+    const vg_study_run *at = &subject->runs[run];
+    const char *mask = *subject->mask != '\0' ? subject->mask : study->responses.mask;
+    return vg_responses_open((const char *const *)at->files, at->file_count, *mask != '\0' ? mask : NULL, responses);
+}
+
+/* Runs of one story are repeats, and must be equally long. */
+static vg_status find_parts(fit_subject *subject)
+{
+    const vg_study_subject *listed = subject->study;
+    VG_TRY(VG_NEW(&subject->parts, listed->run_count, "runs"));
+    for (int64_t r = 0; r < listed->run_count; r++) {
+        int64_t p = 0, rows = vg_responses_rows(subject->runs[r]);
+        while (p < subject->part_count && subject->parts[p].story != listed->runs[r].story)
+            p++;
+        fit_part *part = &subject->parts[p];
+        if (p == subject->part_count) {
+            subject->part_count++;
+            *part = (fit_part){.story = listed->runs[r].story, .rows = rows};
+            VG_TRY(VG_NEW(&part->runs, listed->run_count, "runs"));
+        } else if (rows != part->rows) {
+            return vg_fail(VG_INVALID, "%s: has %lld rows; the first repeat of story %s has %lld", listed->runs[r].path, (long long)rows,
+                           listed->runs[r].story_name, (long long)part->rows);
+        }
+        part->runs[part->count++] = r;
+    }
+    return VG_OK;
+}
+
 static vg_status open_runs(fit_job *job, fit_subject *subject)
 {
     const vg_study_subject *listed = subject->study;
@@ -11,20 +41,22 @@ static vg_status open_runs(fit_job *job, fit_subject *subject)
     VG_TRY(VG_NEW(&subject->runs, listed->run_count, "runs"));
     for (int64_t r = 0; r < listed->run_count; r++) {
         const char *path = listed->runs[r].path;
-        VG_TRY(vg_responses_open(&path, 1, NULL, &subject->runs[r]));
+        VG_TRY(vg_run_open(job->study, listed, r, &subject->runs[r]));
         int64_t rows = vg_responses_rows(subject->runs[r]), voxels = vg_responses_voxels(subject->runs[r]);
         if (r > 0 && voxels != subject->voxels)
             return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of this subject has %lld", path, (long long)voxels,
                            (long long)subject->voxels);
         if (rows <= trimmed)
             return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.trim drops %lld", path, (long long)rows, (long long)trimmed);
-        for (int64_t d = 0; d < job->study->alignment.delay_count; d++)
+        for (int64_t d = 0; strcmp(job->study->alignment.hrf, "none") == 0 && d < job->study->alignment.delay_count; d++)
             if (job->study->alignment.delays[d] >= rows)
                 return vg_fail(VG_INVALID, "%s: has %lld rows, and alignment.delays has one of %lld", path, (long long)rows,
                                (long long)job->study->alignment.delays[d]);
         subject->voxels = voxels;
-        subject->rows += rows - trimmed;
     }
+    VG_TRY(find_parts(subject));
+    for (int64_t p = 0; p < subject->part_count; p++)
+        subject->rows += subject->parts[p].rows - trimmed;
     return VG_OK;
 }
 
@@ -109,10 +141,11 @@ void vg_fit_close_subject(fit_subject *subject)
         vg_responses_close(subject->runs[r]);
     vg_atlas_free(&subject->atlas);
     vg_regions_free(&subject->regions);
+    for (int64_t p = 0; subject->parts != NULL && p < subject->part_count; p++)
+        free(subject->parts[p].runs);
+    free(subject->parts);
     free(subject->runs);
     free(subject->score);
-    free(subject->r2);
-    free(subject->alpha);
     *subject = (fit_subject){0};
 }
 

@@ -66,34 +66,50 @@ static void place(const fit_job *job, const fit_pack *pack, int64_t count, const
     }
 }
 
+/* Who shares a penalty, over the tiles of a pack: to be given to free(). */
+static vg_status label_pack(const fit_job *job, const fit_pack *pack, int32_t **label, int64_t *labels)
+{
+    int64_t column = 0;
+    VG_TRY(VG_NEW(label, pack->columns, "voxel labels"));
+    for (int64_t t = pack->first; t < pack->end; column += job->tiles[t].count, t++)
+        VG_TRY(
+            vg_fit_labels(job, &job->subjects[job->tiles[t].subject], job->tiles[t].first, job->tiles[t].count, *label + column, labels));
+    return VG_OK;
+}
+
 static vg_status fit_pack_shifts(fit_job *job, const fit_pack *pack, int64_t count, const int64_t *shifts, int64_t shift_count)
 {
     const fit_group *group = &job->groups[pack->group];
     fit_null *null = job->statistics->null;
     vg_matrix y = {.rows = group->pattern->rows, .columns = pack->columns, .ld = pack->columns};
-    vg_ridge_result *results = NULL;
+    fit_values *values = NULL;
     double *scores = NULL;
-    int32_t *order = NULL;
+    int32_t *order = NULL, *label = NULL;
+    int64_t labels = 0;
     vg_status status;
     VG_GO(VG_NEW(&y.data, y.rows * y.columns, "responses"));
     VG_GO(VG_NEW(&order, y.rows, "a shift"));
     VG_GO(VG_NEW(&scores, count * pack->columns, "scores"));
-    VG_GO(VG_NEW(&results, count, "scores"));
+    VG_GO(VG_NEW(&values, count, "scores"));
     VG_GO(read_pack(job, pack, y));
-    for (int64_t c = 0; c < count; c++)
-        results[c] = (vg_ridge_result){.score = scores + c * pack->columns, .ld = pack->columns};
+    if (strcmp(job->study->ridge.alpha, "voxel") != 0)
+        VG_GO(label_pack(job, pack, &label, &labels));
+    for (int64_t c = 0; c < count; c++) {
+        double *to = scores + c * pack->columns;
+        values[c] = vg_fit_banded(job->study) ? (fit_values){.unique = to} : (fit_values){.score = to};
+    }
     for (int64_t i = 0; i < shift_count; i++) {
-        vg_null_order(group->run_rows, group->pattern->study->run_count, shifts[i], order);
-        VG_GO(vg_ridge_fit(job->designs + pack->group * job->chunk_size, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld},
-                           order, results));
+        vg_null_order(group->run_rows, group->run_count, shifts[i], order);
+        VG_GO(vg_fit_score(job, pack->group, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld}, order, label, labels, values));
         place(job, pack, count, scores, null->maps + i * count * job->statistics->voxels);
         vg_progress_step(pack->columns * count);
     }
 done:
     free(y.data);
-    free(results);
+    free(values);
     free(scores);
     free(order);
+    free(label);
     return status;
 }
 

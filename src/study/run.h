@@ -2,6 +2,7 @@
 #ifndef VOXGRAD_STUDY_RUN_H
 #define VOXGRAD_STUDY_RUN_H
 
+#include "voxgrad/brain.h"
 #include "voxgrad/encoding.h"
 #include "voxgrad/stimulus.h"
 #include "voxgrad/store.h"
@@ -20,6 +21,16 @@ int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
 /* Window positions that a block of words may hold, for this memory: part of the plan. */
 int64_t vg_batch_tokens(const vg_study *study, int64_t memory);
+
+/* One run's responses, with the mask of its subject or study. */
+vg_status vg_run_open(const vg_study *study, const vg_study_subject *subject, int64_t run, vg_responses **responses);
+
+/* The gap between training and held-out rows; how words become rows of a run; how responses are filtered; and whether both are z-scored per
+ * run (else by the training rows of each fold). */
+int64_t vg_fold_gap(const vg_study *study);
+vg_align_options vg_align_of(const vg_study *study, int64_t rows);
+vg_filter_options vg_filter_of(const vg_study *study);
+bool vg_standardize_runs(const vg_study *study);
 
 /* ---- stories and models ------------------------------------------------------------------------------------------------ */
 

@@ -96,6 +96,8 @@ vg_status vg_statistics_prepare(fit_job *job)
     VG_TRY(VG_NEW(&s->over_mean, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->over_sem, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->over_p, job->space_count * s->over.count, "regions"));
+    VG_TRY(VG_NEW(&s->over_score, job->space_count * s->over.count, "regions"));
+    VG_TRY(VG_NEW(&s->over_score_sem, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->over_n, job->space_count * s->over.count, "regions"));
     return vg_null_prepare(job);
 }
@@ -120,16 +122,23 @@ vg_status vg_statistics_layout(fit_job *job)
     fit_over *over = &job->statistics->over;
     size_t model, name, region;
     longest_names(job, &model, &name, &region);
-    const vg_store_member members[] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
-                                       {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},
-                                       {"sem", VG_STORE_F64, 0},          {"p", VG_STORE_F64, 0},        {"q", VG_STORE_F64, 0},
-                                       {"p_largest", VG_STORE_F64, 0}};
-    int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->statistics->null == NULL ? 3 : 0);
+    vg_store_member members[12] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
+                                   {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},
+                                   {"sem", VG_STORE_F64, 0}};
+    int64_t count = 7;
+    static const char *const banded[] = {"unique", "unique_sem"}, *const tested[] = {"p", "q", "p_largest"};
+    for (int i = 0; vg_fit_banded(job->study) && i < 2; i++)
+        members[count++] = (vg_store_member){banded[i], VG_STORE_F64, 0};
+    for (int i = 0; job->statistics->null != NULL && i < 3; i++)
+        members[count++] = (vg_store_member){tested[i], VG_STORE_F64, 0};
     VG_TRY(vg_layout_table(job->layout, "/group_regions", members, count, job->space_count * over->count, &over->table));
     VG_TRY(vg_layout_text(
         job->layout, "/group_regions", "units",
-        "mean, sem: over subjects of their region means (Pearson's r); p: of that mean, against the shifted responses; q: p by "
-        "Benjamini & Hochberg over the regions of a space; p_largest: against the largest of all spaces and regions"));
+        "mean, sem: over subjects of their region means (of scores); unique: the same of unique variance; p: of the mean of unique where "
+        "it "
+        "is there, else of scores, against the shifted responses; q: p by Benjamini & Hochberg over the regions of a space; p_largest: "
+        "against the largest of all spaces and regions"));
+    VG_TRY(vg_layout_text(job->layout, "/group_regions", "tested", vg_fit_banded(job->study) ? "unique" : "mean"));
     return vg_null_layout(job);
 }
 
@@ -145,9 +154,10 @@ int64_t vg_statistics_regions(const fit_job *job)
 
 /* ---- one space ------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status summarize_regions(fit_job *job, int64_t space, const double *rows)
+/* Mean over subjects of their region means rows, and its standard error, region by region. */
+static vg_status summarize_regions(const fit_job *job, const double *rows, vg_summary *over)
 {
-    fit_statistics *s = job->statistics;
+    const fit_statistics *s = job->statistics;
     double *values;
     VG_TRY(VG_NEW(&values, s->derived.rows, "regions"));
     for (int64_t g = 0; g < s->over.count; g++) {
@@ -155,23 +165,52 @@ static vg_status summarize_regions(fit_job *job, int64_t space, const double *ro
         for (int64_t row = 0; row < s->derived.rows; row++)
             if (s->over.of[row] == g)
                 values[n++] = rows[row];
-        vg_summary summary = vg_summarize(values, n);
-        int64_t at = space * s->over.count + g;
-        s->over_n[at] = summary.n;
-        s->over_mean[at] = summary.mean;
-        s->over_sem[at] = summary.sem;
+        over[g] = vg_summarize(values, n);
     }
     free(values);
     return VG_OK;
 }
 
-vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps)
+/* The scores, where unique variance is what is tested. */
+static vg_status summarize_plain(fit_job *job, int64_t space, const float *plain)
 {
     fit_statistics *s = job->statistics;
+    int64_t G = s->over.count;
+    double *derived = NULL;
+    vg_summary *over = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&derived, s->derived.total, "regions"));
+    VG_GO(VG_NEW(&over, G, "regions"));
+    vg_statistics_derive(job, plain, derived);
+    VG_GO(summarize_regions(job, derived + s->derived.group, over));
+    for (int64_t g = 0; g < G; g++) {
+        s->over_score[space * G + g] = over[g].mean;
+        s->over_score_sem[space * G + g] = over[g].sem;
+    }
+done:
+    free(derived);
+    free(over);
+    return status;
+}
+
+vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
+{
+    fit_statistics *s = job->statistics;
+    vg_summary *over;
     VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
     vg_statistics_derive(job, maps, s->group[space]);
-    VG_TRY(summarize_regions(job, space, s->group[space] + s->derived.group));
-    return vg_null_write(job, in_chunk, space);
+    VG_TRY(VG_NEW(&over, s->over.count, "regions"));
+    vg_status status = summarize_regions(job, s->group[space] + s->derived.group, over);
+    for (int64_t g = 0; g < s->over.count; g++) {
+        int64_t at = space * s->over.count + g;
+        s->over_n[at] = over[g].n;
+        s->over_mean[at] = over[g].mean;
+        s->over_sem[at] = over[g].sem;
+    }
+    free(over);
+    if (status == VG_OK && plain != NULL)
+        status = summarize_plain(job, space, plain);
+    return status == VG_OK ? vg_null_write(job, in_chunk, space) : status;
 }
 
 /* ---- after the last one ------------------------------------------------------------------------------------------------------------ */
@@ -200,8 +239,13 @@ static vg_status write_over(fit_job *job, int64_t space)
         VG_GO(vg_layout_put_text(job->layout, table, record, "layer", named->layer != NULL ? named->layer : ""));
         VG_GO(vg_layout_put_text(job->layout, table, record, "region", s->over.names[g]));
         VG_GO(vg_layout_put_integer(job->layout, table, record, "subjects", s->over_n[offset + g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "mean", mean[g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "sem", s->over_sem[offset + g]));
+        bool banded = vg_fit_banded(job->study);
+        VG_GO(vg_layout_put_number(job->layout, table, record, "mean", banded ? s->over_score[offset + g] : mean[g]));
+        VG_GO(vg_layout_put_number(job->layout, table, record, "sem", (banded ? s->over_score_sem : s->over_sem)[offset + g]));
+        if (banded) {
+            VG_GO(vg_layout_put_number(job->layout, table, record, "unique", mean[g]));
+            VG_GO(vg_layout_put_number(job->layout, table, record, "unique_sem", s->over_sem[offset + g]));
+        }
         if (s->null == NULL)
             continue;
         VG_GO(vg_layout_put_number(job->layout, table, record, "p", p[g]));
@@ -253,6 +297,8 @@ void vg_statistics_free(fit_job *job)
     free(s->over_mean);
     free(s->over_sem);
     free(s->over_p);
+    free(s->over_score);
+    free(s->over_score_sem);
     free(s->over_n);
     free(s);
     job->statistics = NULL;

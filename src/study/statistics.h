@@ -48,7 +48,8 @@ typedef struct fit_statistics {
     fit_derived derived;
     fit_over over;
     double **group;                        /* (space) -> (derived.group), on the rank that summarised it, for the last p */
-    double *over_mean, *over_sem, *over_p; /* (space, over) */
+    double *over_mean, *over_sem, *over_p; /* (space, over) of what is tested, */
+    double *over_score, *over_score_sem;   /* and of the scores, where that is unique variance */
     int64_t *over_n;
     fit_null *null; /* NULL: no shifts */
 } fit_statistics;
@@ -62,8 +63,9 @@ int64_t vg_statistics_blocks(const fit_job *job);
 int64_t vg_statistics_regions(const fit_job *job);
 void vg_statistics_free(fit_job *job);
 
-/* On the rank that summarises a space: maps of all subjects, one after another. Its writes belong to the summary's block. */
-vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps);
+/* On the rank that summarises a space: maps of all subjects, one after another, of what is tested; plain: of the scores, NULL where these
+ * are tested. Its writes belong to the summary's block. */
+vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain);
 
 /* After the last chunk: what needs all spaces. Collective. */
 vg_status vg_statistics_finish(fit_job *job);
