@@ -76,7 +76,7 @@ static vg_status make_draw(const vg_banded *banded, const double *weights, doubl
         root[j] = sqrt(weights[banded->band[j]]);
     for (int64_t e = 0; e < rows * columns; e++)
         x[e] = banded->features[e] * (plan->standardize ? 1.0 : root[e % columns]);
-    return ridge_design_create(banded->device, plan, (vg_samples){VG_F64, x, rows, columns, columns}, plan->standardize ? root : NULL,
+    return ridge_design_create(banded->device, plan, (vg_samples){VG_F64, x, rows, columns, columns}, plan->standardize ? root : NULL, 0,
                                design);
 }
 
@@ -214,6 +214,10 @@ static void write_results(const search *s, const vg_ridge_plan *plan, int64_t vo
                 r->inner_r2[k * r->ld + v] = dead ? (double)NAN : s->inner[k * voxels + v];
             if (r->draw != NULL)
                 r->draw[k * r->ld + v] = s->draw[k * voxels + v];
+            if (r->fold_loss != NULL)
+                r->fold_loss[k * r->ld + v] = dead ? (double)NAN : s->loss[k * voxels + v];
+            if (r->fold_total != NULL)
+                r->fold_total[k * r->ld + v] = dead ? (double)NAN : s->total[k * voxels + v];
             if (r->r2 != NULL && k == 0)
                 r->r2[v] = dead ? (double)NAN : pooled(s, plan, voxels, v);
         }

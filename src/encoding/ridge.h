@@ -64,6 +64,7 @@ struct vg_ridge_design {
     const vg_ridge_plan *plan;
     int64_t columns;
     bool dual;
+    int64_t principal; /* above 0: so many principal components of each training set, the largest */
     ridge_layout layout;
     void *features;       /* primal: (T, p + 1), about the mean of all rows, and a column of ones */
     ridge_factor *factor; /* (sets) */
@@ -84,7 +85,7 @@ typedef struct {
 } ridge_making;
 
 /* vg_ridge_design_create, of columns that are multiplied with weight (p) after they were standardised by training rows. */
-vg_status ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, const double *weight,
+vg_status ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, const double *weight, int64_t principal,
                               vg_ridge_design **design);
 
 /* Makes the factor: by directions where that takes fewer operations a voxel, else by rows. */

@@ -262,8 +262,10 @@ static void free_job(fit_job *job)
     }
     for (int64_t i = 0; job->subjects != NULL && i < job->subject_count; i++)
         vg_fit_close_subject(&job->subjects[i]);
-    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++)
+    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++) {
+        vg_families_uncut(&job->spaces[i]);
         free(job->spaces[i].stories);
+    }
     if (job->listed != NULL)
         vg_features_list_free(job->listed, job->listed_count);
     vg_store_close(job->features);

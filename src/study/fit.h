@@ -12,6 +12,8 @@ typedef struct {
     const vg_store_space **stories; /* (story_count), NULL where a story has none */
     int64_t mean, sem;              /* datasets under /group; -1: the subjects' voxels differ */
     int64_t unique, unique_sem;     /* of nuisance as a band */
+    int64_t principal;              /* above 0: a space cut to so many principal components of its design, and */
+    const vg_store_space *whole;    /* the one it was cut from (families.c) */
 } fit_space;
 
 /* A part of a subject's rows: a story, heard in one run or, averaged, in several (repeats). */
@@ -109,12 +111,19 @@ vg_status vg_fit_layout(fit_job *job);
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 void vg_fit_chunk_end(fit_job *job);
 
+/* Spaces that are cut for families of equal size join the list; and go (families.c). */
+vg_status vg_families_cut(fit_job *job);
+void vg_families_uncut(fit_space *space);
+
 /* Designs of the chunk for one group of subjects, in job->designs; those that are there stay. Not collective. */
 vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count);
 
 /* Whether the nuisance is a band (and unique variance what is tested), or regressed out. */
 bool vg_fit_banded(const vg_study *study);
 bool vg_fit_regressed(const vg_study *study);
+
+/* Whether what is tested is a part of variance (unique variance, or ridge.score: r2), not a correlation. */
+bool vg_tests_r2(const vg_study *study);
 
 /* The columns of a space's nuisance, 0 where there is none. */
 vg_status vg_nuisance_columns(const fit_job *job, int64_t space, int64_t *columns);
@@ -125,9 +134,10 @@ void vg_nuisance_end(fit_job *job);
 
 /* Scores of one space, (v) each, NULL where not wanted: score (mean r over outer folds, or pooled r2, as ridge.score says) and the
  * penalties (outer, v) that go with it, pooled r2; with the nuisance as a band: pooled r2 of both, what each of them adds to it (space,
- * nuisance; v), and unique, r2 of both less r2 of the nuisance without the space. */
+ * nuisance; v), and unique, r2 of both less r2 of the nuisance without the space. For choices among spaces, of what is tested: inner
+ * (outer, v), what the inner folds say, and fold (outer, v), each outer fold's part: their mean is unique, or the score. */
 typedef struct {
-    double *score, *r2, *alpha, *joint, *split, *unique;
+    double *score, *r2, *alpha, *joint, *split, *unique, *inner, *fold;
 } fit_values;
 
 /* Fits the chunk's first `count` spaces of a group to responses y; order as in vg_ridge_fit; label (v): whose penalties are shared,

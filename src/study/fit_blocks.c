@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit.h"
+#include "choices.h"
 
 /* ---- designs ---------------------------------------------------------------------------------------------------------------- */
 
@@ -89,7 +89,8 @@ static vg_status make_design(const fit_job *job, const fit_group *group, const f
 {
     vg_matrix x;
     VG_TRY(vg_fit_features(job, group, space, &x));
-    vg_status status = vg_ridge_design_create(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld}, design);
+    vg_status status = vg_ridge_design_principal(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld},
+                                                 space->principal, design);
     free(x.data);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "%s/%s: ", space->any->model, space->any->name);
 }
@@ -226,8 +227,10 @@ static vg_status write_doubles(fit_job *job, int64_t dataset, int64_t rows, cons
 static fit_values place_values(const fit_job *job, double *memory, int64_t outer, int64_t voxels)
 {
     fit_values v = {.score = memory, .r2 = memory + voxels, .alpha = memory + 2 * voxels};
+    v.inner = v.alpha + outer * voxels;
+    v.fold = v.inner + outer * voxels;
     if (vg_fit_banded(job->study)) {
-        double *at = v.alpha + outer * voxels;
+        double *at = v.fold + outer * voxels;
         v.joint = at;
         v.unique = at + voxels;
         v.split = at + 2 * voxels;
@@ -262,6 +265,8 @@ static vg_status write_values(fit_job *job, int64_t space, int64_t in_chunk, int
         VG_TRY(write_doubles(job, subject->split[space], 2, tile, v->split, narrow));
         VG_TRY(write_doubles(job, subject->unique[space], 0, tile, v->unique, narrow));
     }
+    vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, v->inner, v->fold, tile->count,
+                    outer);
     if (best == NULL)
         return VG_OK;
     double *cc = v->r2; /* written already */
@@ -369,7 +374,7 @@ static vg_status fit_and_write(fit_job *job, int64_t first, int64_t count, int64
     if (repeated)
         VG_TRY(explain_repeats(job, tile, w->best));
     for (int64_t i = 0; i < count; i++) {
-        VG_TRY(write_values(job, first + i, i, t, &w->values[i], repeated ? w->best : NULL, w->narrow));
+        VG_TRY(write_values(job, first + i, i, t, &w->values[i], repeated && subject->cc_norm[first + i] >= 0 ? w->best : NULL, w->narrow));
         if (strcmp(job->study->ridge.weights, "true") == 0)
             VG_TRY(write_weights(job, first + i, tile, y, w->values[i].alpha));
     }
@@ -381,7 +386,8 @@ static vg_status fit_tile_spaces(fit_job *job, int64_t first, int64_t count, int
 {
     const fit_tile *tile = &job->tiles[t];
     const fit_subject *subject = &job->subjects[tile->subject];
-    int64_t outer = job->groups[subject->group].folds->outer_count, each = (2 + outer + (vg_fit_banded(job->study) ? 4 : 0)) * tile->count;
+    int64_t outer = job->groups[subject->group].folds->outer_count,
+            each = (2 + 3 * outer + (vg_fit_banded(job->study) ? 4 : 0)) * tile->count;
     tile_work w = {.y = {.rows = subject->rows, .columns = tile->count, .ld = tile->count}};
     vg_status status;
     VG_GO(VG_NEW(&w.y.data, w.y.rows * w.y.columns, "responses"));

@@ -20,6 +20,11 @@ bool vg_fit_regressed(const vg_study *study)
     return has_nuisance(study) && strcmp(study->nuisance.mode, "regress") == 0;
 }
 
+bool vg_tests_r2(const vg_study *study)
+{
+    return vg_fit_banded(study) || strcmp(study->ridge.score, "r2") == 0;
+}
+
 /* ---- which spaces ---------------------------------------------------------------------------------------------------------- */
 
 /* "NAME" or "NAME/LL", of this model, or else of any. */
@@ -231,6 +236,8 @@ static vg_status make_designs(fit_job *job, int64_t g, int64_t space, int64_t at
     vg_matrix x = {0}, nuisance = {0};
     int64_t *list = NULL, count;
     vg_status status;
+    if (job->spaces[space].principal > 0)
+        return vg_fail(VG_INVALID, "spaces cut to equal size have no place beside a nuisance: leave out one of the two");
     VG_GO(VG_NEW(&list, job->study->nuisance.space_count, "nuisance"));
     VG_GO(list_nuisance(job, space, list, &count));
     VG_GO(vg_fit_features(job, group, &job->spaces[space], &x));

@@ -47,5 +47,5 @@ vg_status vg_fit_collect_spaces(fit_job *job, const char *path)
     }
     if (job->space_count == 0)
         return vg_fail(VG_INVALID, "%s: has no features of the study's stories; \"voxgrad features\" makes them", path);
-    return VG_OK;
+    return vg_families_cut(job);
 }

@@ -44,6 +44,8 @@ vg_status vg_read_texts(const vg_yaml *yaml, struct fy_node *node, const char *k
 vg_status vg_read_name(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *name, const char *what);
 
 /* Those of the statistics (readers_statistics.c). */
-vg_key_reader vg_key_min_shift;
+vg_key_reader vg_key_min_shift, vg_key_equal_size, vg_key_families, vg_key_contrasts, vg_key_profile_spaces, vg_key_profile_words;
+/* What they read. */
+void vg_keys_free_statistics(vg_study *study);
 
 #endif

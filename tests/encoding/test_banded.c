@@ -74,7 +74,9 @@ static void compare(const vg_folds_options *options, int64_t p1, int64_t p2, vg_
     assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded), VG_OK);
     double r2[V], *alpha = malloc((size_t)n * 8), *inner = malloc((size_t)n * 8);
     int32_t *draw = malloc((size_t)n * 4);
-    assert_int_equal(vg_banded_fit(banded, samples(y, rows, V, V), NULL, &(vg_banded_result){r2, alpha, inner, draw, V, NULL}), VG_OK);
+    assert_int_equal(vg_banded_fit(banded, samples(y, rows, V, V), NULL,
+                                   &(vg_banded_result){.r2 = r2, .alpha = alpha, .inner_r2 = inner, .draw = draw, .ld = V}),
+                     VG_OK);
 
     double table[2][ALPHAS * V], sse[V] = {0}, sst[V] = {0};
     twin_score scores[V];
@@ -152,7 +154,8 @@ static void test_split_adds_up(void **state)
         vg_band_weights(2, DRAWS, 1, weights);
         assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded), VG_OK);
         for (int pass = 0; pass < 2; pass++) { /* the second one takes the eigenvectors that were kept */
-            assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL, &(vg_banded_result){r2, alpha, NULL, draw, V, split}),
+            assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL,
+                                           &(vg_banded_result){.r2 = r2, .alpha = alpha, .draw = draw, .ld = V, .split = split}),
                              VG_OK);
             for (int v = 0; v < V - 1; v++) {
                 worst = fmax(worst, fabs(split[v] + split[V + v] - r2[v]));
