@@ -12,7 +12,7 @@ static void choose(const vg_ridge_plan *plan, const double *curve, int64_t voxel
                    int32_t *best)
 {
     int64_t alphas = plan->alpha_count;
-    memset(sum, 0, (size_t)(alphas * (labels + 1)) * sizeof(double));
+    memset(sum, 0, (size_t)((alphas + 1) * labels) * sizeof(double));
     double *count = sum + alphas * labels;
     for (int64_t v = 0; v < voxels; v++)
         count[label[v]] += isfinite(curve[v]);

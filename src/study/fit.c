@@ -141,7 +141,7 @@ static vg_status choose_chunk(fit_job *job, int64_t memory, vg_ridge_cost *cost)
 /* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; or all of a subject, where its voxels share penalties. */
 static vg_status make_tiles(fit_job *job, int64_t memory)
 {
-    vg_ridge_cost cost = {0};
+    vg_ridge_cost cost = {.tile = 1};
     bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
     VG_TRY(choose_chunk(job, memory, &cost));
     int64_t total = 0;

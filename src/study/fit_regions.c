@@ -66,8 +66,8 @@ static void free_rules(vg_region_rule *rules, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         for (int64_t m = 0; rules[i].labels != NULL && rules[i].labels[m] != NULL; m++)
-            free((void *)(uintptr_t)rules[i].labels[m]);
-        free((void *)(uintptr_t)rules[i].labels);
+            free((void *)rules[i].labels[m]);
+        free((void *)rules[i].labels);
     }
     free(rules);
 }

@@ -68,8 +68,8 @@ static float *ar1_columns(int64_t rows, int64_t columns, double a, uint64_t seed
     return x;
 }
 
-/* Runs the study whose parts beyond story and output are `text` (features, responses, keys); returns its results.h5. */
-static vg_store_file *simulated_run(simulated *s, const char *text)
+/* Runs the study whose parts beyond stories and output are `text` (features, responses, keys); returns its results.h5. */
+static vg_store_file *simulated_run_stories(simulated *s, const char *stories, const char *text)
 {
     vg_study *study;
     vg_comm *comm;
@@ -77,7 +77,7 @@ static vg_store_file *simulated_run(simulated *s, const char *text)
     snprintf(s->path, sizeof s->path, "%s/study.yaml", s->folder);
     FILE *file = fopen(s->path, "w");
     assert_non_null(file);
-    fprintf(file, "study: simulated\noutput: out\ndevice: cpu\nthreads: 1\nstories: [{name: story, words: story.tsv}]\n%s", text);
+    fprintf(file, "study: simulated\noutput: out\ndevice: cpu\nthreads: 1\nstories: %s\n%s", stories, text);
     fclose(file);
     vg_log_configure(VG_LOG_WARNING, 0, 1);
     vg_status status = vg_study_open(s->path, &study);
@@ -98,6 +98,11 @@ static vg_store_file *simulated_run(simulated *s, const char *text)
     snprintf(s->path, sizeof s->path, "%s/out/results.h5", s->folder);
     assert_int_equal(vg_store_open(s->path, &results), VG_OK);
     return results;
+}
+
+static inline vg_store_file *simulated_run(simulated *s, const char *text)
+{
+    return simulated_run_stories(s, "[{name: story, words: story.tsv}]", text);
 }
 
 static void simulated_end(simulated *s)
