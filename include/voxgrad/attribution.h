@@ -84,6 +84,9 @@ typedef struct {
     bool argmax;           /* the model's own choice instead of the token that was heard */
     bool whole_word;       /* all tokens of the word, each after those before it, instead of the first: their sum */
     bool bos;              /* the model's BOS in front */
+    const float
+        *seed; /* NULL, or (words, width): gradient_norm and gradient_x_input explain not the prediction of word n but the product of */
+    int64_t seed_layer; /* seed's row n with this layer's state at the last position before it; outlives the attribution */
 } vg_context;
 
 /* What limits and fixes the batches: part of a run's plan. */

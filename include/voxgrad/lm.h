@@ -176,6 +176,10 @@ vg_status vg_engine_forward(vg_engine *engine, const vg_rows *rows, bool keep, b
 /* dlogits: device, (B, vocabulary): the gradient of each row's f by its logits at the last position (device operation `target`). */
 vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlogits, int64_t from, bool layers, vg_cotangents *out);
 
+/* The same from a cotangent of a layer's state at the last position, dstate: device, (B, width): out->input is the gradient of
+ * <dstate, tape->layer[layer] at the last position>. Takes what vg_engine_vjp takes at most. */
+vg_status vg_engine_vjp_state(vg_engine *engine, const vg_tape *tape, int64_t layer, const float *dstate, int64_t from, vg_cotangents *out);
+
 /* dx: device, (directions, B, S, width), the tangents of the input embeddings. dprefix: the tangent of the tape's prefix
  * (vg_engine_prefix_jvp, same directions), NULL where it does not move. df/da of a row is the dot product of df/dlogits with
  * `logits`, or, for nothing, of df/dlayer[layers] with layer[layers]. */

@@ -175,6 +175,18 @@ void vg_study_release(vg_store_lock *lock);
 vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
 vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
 
+/* Which words drive the predicted response of a voxel, or of a region's voxels on average: down from a layer of activations whose weights
+ * stand in OUTPUT/results.h5 (ridge.weights). Writes `output` (/stories/STORY/brain/{gradient_norm,gradient_x_input}, words x K) and prints
+ * the words that matter most. Not collective. Errors: VG_INVALID (no such subject, space, region, voxel; no weights). */
+typedef struct {
+    const char *subject, *space; /* NAME/LL or MODEL/NAME/LL */
+    const char *region;          /* a label, or a region of the study; NULL: */
+    int64_t voxel;               /* a voxel */
+    int64_t words;               /* K */
+    const char *output;          /* FILE.h5 */
+} vg_brain_question;
+vg_status vg_study_explain_brain(const vg_study *study, const vg_brain_question *question, FILE *out);
+
 /* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
 vg_status vg_study_check(const vg_study *study, FILE *out);
 

@@ -81,6 +81,10 @@ static vg_status measure_block(vg_attribution *a, vg_word_block *block, const vg
 
 static vg_status check_context(const vg_attribution *a)
 {
+    if (a->context.seed != NULL &&
+        (a->context.whole_word || a->context.seed_layer < 0 || a->context.seed_layer > vg_model_get_shape(a->model)->layers))
+        return vg_fail(VG_INVALID, "layer %lld: a state that is explained is that of a layer 0 .. %lld, of a word's first token",
+                       (long long)a->context.seed_layer, (long long)vg_model_get_shape(a->model)->layers);
     if (a->context.target == VG_TARGET_KL && a->bos < 0)
         return vg_fail(VG_INVALID, "target: of: kl compares with the prediction after BOS alone; this model or study has no BOS");
     if (a->context.whole_word && a->context.target != VG_TARGET_LOG_PROB && a->context.target != VG_TARGET_SURPRISAL)

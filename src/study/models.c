@@ -139,6 +139,17 @@ static vg_context_mode context_mode(const char *mode)
     return strcmp(mode, "anchored") == 0 ? VG_CONTEXT_ANCHORED : strcmp(mode, "growing") == 0 ? VG_CONTEXT_GROWING : VG_CONTEXT_SLIDING;
 }
 
+vg_context vg_context_of(const vg_study *study)
+{
+    return (vg_context){.mode = context_mode(study->context.mode),
+                        .words = study->context.words,
+                        .tokens = study->context.tokens,
+                        .whole_word = strcmp(study->target.span, "word") == 0,
+                        .target = target_kind(study->target.of),
+                        .argmax = strcmp(study->target.token, "argmax") == 0,
+                        .bos = strcmp(study->context.bos, "auto") == 0};
+}
+
 static vg_status put_onsets(const vg_story *story, vg_passage *passage)
 {
     VG_TRY(VG_NEW(&passage->onset, story->count, "onsets"));
@@ -150,13 +161,7 @@ static vg_status put_onsets(const vg_story *story, vg_passage *passage)
 static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
                                const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
 {
-    const vg_context context = {.mode = context_mode(study->context.mode),
-                                .words = study->context.words,
-                                .tokens = study->context.tokens,
-                                .whole_word = strcmp(study->target.span, "word") == 0,
-                                .target = target_kind(study->target.of),
-                                .argmax = strcmp(study->target.token, "argmax") == 0,
-                                .bos = strcmp(study->context.bos, "auto") == 0};
+    const vg_context context = vg_context_of(study);
     const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(study, memory)};
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],

@@ -50,6 +50,8 @@ typedef struct {
 } vg_explained;
 vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
                             vg_explained *explained);
+/* The windows and targets of a study. */
+vg_context vg_context_of(const vg_study *study);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
 
 /* ---- features made elsewhere (files.c) ---------------------------------------------------------------------------------- */
