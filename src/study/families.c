@@ -202,8 +202,8 @@ void vg_families_uncut(fit_space *space)
     if (space->principal == 0)
         return;
     if (space->any != NULL)
-        free((void *)(uintptr_t)space->any->name);
-    free((void *)(uintptr_t)space->any);
+        free((void *)space->any->name);
+    free((void *)space->any);
     space->stories = NULL; /* the whole one's */
 }
 

@@ -125,6 +125,27 @@ static vg_status whole_as_region(fit_subject *subject)
     return vg_regions_create(&subject->atlas, NULL, 0, &subject->regions);
 }
 
+/* Beside the regions "all": every voxel, for averages. */
+static vg_status add_whole(fit_subject *subject)
+{
+    vg_regions *regions = &subject->regions;
+    for (int64_t r = 0; r < regions->count; r++)
+        if (strcmp(regions->regions[r].name, "all") == 0)
+            return VG_OK;
+    vg_region *grown = realloc(regions->regions, (size_t)(regions->count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return vg_fail(VG_NO_MEMORY, "no memory for %lld regions", (long long)regions->count + 1);
+    regions->regions = grown;
+    vg_region *whole = &grown[regions->count];
+    *whole = (vg_region){.count = subject->voxels};
+    VG_TRY(vg_format(&whole->name, "all"));
+    regions->count++;
+    VG_TRY(VG_NEW(&whole->voxels, subject->voxels, "regions"));
+    for (int64_t v = 0; v < subject->voxels; v++)
+        whole->voxels[v] = v;
+    return VG_OK;
+}
+
 vg_status vg_fit_all_regions(fit_job *job)
 {
     const vg_study *study = job->study;
@@ -139,6 +160,8 @@ vg_status vg_fit_all_regions(fit_job *job)
             status = whole_as_region(subject);
         else
             status = make_regions(study, subject, labels, count);
+        if (status == VG_OK)
+            status = add_whole(subject);
         job->region_rows += subject->regions.count;
     }
     if (study->atlas.columns_file != NULL)

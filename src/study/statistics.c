@@ -139,12 +139,12 @@ vg_status vg_statistics_prepare(fit_job *job)
     VG_TRY(VG_NEW(&s->plain, 2 * job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->rows, job->space_count * s->derived.rows, "regions"));
     VG_TRY(vg_ceilings_prepare(job));
+    VG_TRY(vg_profile_prepare(job));
     VG_TRY(vg_null_prepare(job));
     return vg_choices_prepare(job);
 }
 
-/* The longest text of each member of the tables. */
-static void longest_names(const fit_job *job, size_t *model, size_t *name, size_t *region)
+void vg_statistics_longest(const fit_job *job, size_t *model, size_t *name, size_t *region)
 {
     *model = *name = *region = 1;
     for (int64_t i = 0; i < job->space_count; i++) {
@@ -162,7 +162,7 @@ vg_status vg_statistics_layout(fit_job *job)
 {
     fit_over *over = &job->statistics->over;
     size_t model, name, region;
-    longest_names(job, &model, &name, &region);
+    vg_statistics_longest(job, &model, &name, &region);
     vg_store_member members[16] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name},   {"layer", VG_STORE_TEXT, 8},
                                    {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},
                                    {"sem", VG_STORE_F64, 0},          {"sem_within", VG_STORE_F64, 0}, {"low", VG_STORE_F64, 0},
@@ -186,18 +186,19 @@ vg_status vg_statistics_layout(fit_job *job)
     VG_TRY(vg_layout_number(job->layout, "/group_regions", "level", VG_INTERVAL));
     VG_TRY(vg_layout_integer(job->layout, "/group_regions", "draws", job->study->statistics.bootstrap));
     VG_TRY(vg_ceilings_layout(job));
+    VG_TRY(vg_profile_layout(job));
     VG_TRY(vg_choices_layout(job));
     return vg_null_layout(job);
 }
 
 int64_t vg_statistics_blocks(const fit_job *job)
 {
-    return job->space_count + 2 + vg_choices_blocks(job); /* the last word on each space; the null's own tables; ceilings */
+    return job->space_count + 2 + vg_choices_blocks(job); /* the last word on each space; the null's own tables; ceilings and profile */
 }
 
 int64_t vg_statistics_regions(const fit_job *job)
 {
-    return 2 * job->subject_count + 16;
+    return 4 * job->subject_count + 16 + job->space_count;
 }
 
 /* ---- one space ------------------------------------------------------------------------------------------------------------------- */
@@ -406,6 +407,7 @@ vg_status vg_statistics_finish(fit_job *job)
     VG_TRY(vg_null_finish(job));
     VG_AGREE(job->comm, first ? vg_store_commit(job->store, block + job->space_count) : VG_OK);
     VG_TRY(vg_ceilings_finish(job));
+    VG_TRY(vg_profile_finish(job));
     VG_AGREE(job->comm, first ? vg_store_commit(job->store, block + job->space_count + 1) : VG_OK);
     VG_AGREE(job->comm, finish_spaces(job, block));
     return vg_choices_finish(job, block + job->space_count + 2);
@@ -425,6 +427,7 @@ void vg_statistics_free(fit_job *job)
     free(s->over.of);
     vg_ceilings_free(s->ceilings);
     vg_choices_free(job);
+    vg_profile_free(s->profile);
     free(s->over_p);
     free(s->plain);
     free(s->rows);

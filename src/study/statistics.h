@@ -57,6 +57,7 @@ typedef struct fit_statistics {
     fit_null *null; /* NULL: no shifts */
     struct fit_ceilings *ceilings; /* NULL: none; ceilings.c */
     struct fit_choices *choices;   /* choices.h */
+    struct fit_profile *profile;   /* NULL: none; profile.c */
 } fit_statistics;
 
 /* One region over subjects: mean, its standard error, and a bootstrap interval over listeners, which is no test of chance. */
@@ -113,6 +114,13 @@ vg_status vg_ceilings_finish(fit_job *job);
 double vg_ceilings_of(const fit_job *job, int64_t region);
 void vg_ceilings_free(struct fit_ceilings *ceilings);
 
+/* ---- the profile over preceding words (profile.c): as the ceilings ------------------------------------------------------------------- */
+
+vg_status vg_profile_prepare(fit_job *job);
+vg_status vg_profile_layout(fit_job *job);
+vg_status vg_profile_finish(fit_job *job);
+void vg_profile_free(struct fit_profile *profile);
+
 /* ---- small pieces --------------------------------------------------------------------------------------------------------------- */
 
 /* Adds x (n) of all ranks, on all of them: whole numbers, so that their order does not matter. Collective. */
@@ -138,6 +146,9 @@ typedef struct {
 void vg_record_text(fit_record *record, const char *member, const char *text);
 void vg_record_integer(fit_record *record, const char *member, int64_t value);
 void vg_record_number(fit_record *record, const char *member, double value);
+
+/* The longest model, name and region, for the texts of tables. */
+void vg_statistics_longest(const fit_job *job, size_t *model, size_t *name, size_t *region);
 
 /* summaries (over.count) of rows (derived.rows): what each subject's regions say, or differences of that. */
 vg_status vg_over_summarize(const fit_job *job, const double *rows, fit_over_summary *summaries);

@@ -77,8 +77,8 @@ static void nuisance_as_a_band(void **state)
            *p = of_space(results, "own", "p", V);
     double *group = read_all(results, "/group/files/own/unique", NULL, V),
            *other = read_all(results, "/subjects/s2/files/own/unique", NULL, V);
-    /* /regions: spaces (in the file's order: copy, known, own) x subjects x regions */
-    double *regions = read_all(results, "/regions", "unique", 12), *over = read_all(results, "/group_regions", "unique", 6);
+    /* /regions: spaces (in the file's order: copy, known, own) x subjects x regions a, b, all */
+    double *regions = read_all(results, "/regions", "unique", 18), *over = read_all(results, "/group_regions", "unique", 9);
     for (int64_t v = 0; v < V; v++) {
         assert_true(v < V / 2 ? own[v] > 0.15 && p[v] < 0.051 : own[v] < 0.08);
         assert_true(fabs(copy[v]) < 0.08);
@@ -91,8 +91,8 @@ static void nuisance_as_a_band(void **state)
     double mean = 0;
     for (int64_t v = 0; v < V / 2; v++)
         mean += own[v] / (V / 2);
-    assert_true(fabs(regions[8] - (mean)) < 1e-6);
-    assert_true(fabs(over[4] - ((regions[8] + regions[10]) / 2)) < 1e-9);
+    assert_true(fabs(regions[12] - (mean)) < 1e-6);
+    assert_true(fabs(over[6] - ((regions[12] + regions[15]) / 2)) < 1e-9);
     double *memory[] = {own, copy, joint, split, known, r2, p, group, other, regions, over};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
@@ -219,10 +219,11 @@ static void stories_and_repeats(void **state)
     (void)state;
     simulated s;
     make_study(&s);
-    static const char stories[] = "features:\n  - {name: own, file: \"own{STORY}.npy\"}\nalignment: {delays: [1, 2], filter: none, hrf: %s}\n"
-                                  "ridge: {alphas: [0.1, 10, 1000], outer_folds: 4, inner_folds: 3}\n"
-                                  "responses:\n  tr: 1.0\n  subjects:\n    - name: s1\n"
-                                  "      runs:\n        - {story: s1.npy, second: s2.npy}\n        - {second: s3.npy}\n%s";
+    static const char stories[] =
+        "features:\n  - {name: own, file: \"own{STORY}.npy\"}\nalignment: {delays: [1, 2], filter: none, hrf: %s}\n"
+        "ridge: {alphas: [0.1, 10, 1000], outer_folds: 4, inner_folds: 3}\n"
+        "responses:\n  tr: 1.0\n  subjects:\n    - name: s1\n"
+        "      runs:\n        - {story: s1.npy, second: s2.npy}\n        - {second: s3.npy}\n%s";
     char text[2048], command[256];
     snprintf(command, sizeof command, "cd '%s' && cp own.npy ownstory.npy && cp own.npy ownsecond.npy", s.folder);
     assert_int_equal(system(command), 0);
