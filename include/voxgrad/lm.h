@@ -68,6 +68,9 @@ typedef struct {
  * options may be NULL. The model is the caller's (vg_model_close) and keeps the device, which must outlive it.
  * Errors, before any work: VG_INVALID naming the file and the key or tensor, with the shape found and the one expected; VG_NO_MEMORY. */
 vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_options *options, vg_model **model);
+
+/* A model of the shape that a config.json's text describes, with random weights from `seed` (for measuring). Errors: as above. */
+vg_status vg_model_draw(vg_device *device, const char *config, uint64_t seed, vg_model **model);
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
 vg_device *vg_model_device(const vg_model *model);

@@ -17,6 +17,7 @@ static const struct {
     {"check", vg_command_check, "validate a study and estimate its cost, without computing"},
     {"simulate", vg_command_simulate, "write simulated responses with a known truth"},
     {"table", vg_command_table, "print the scores of a results.h5"},
+    {"bench", vg_command_bench, "measure the speed of this machine, as JSON"},
     {"info", vg_command_info, "build, libraries, devices"},
 };
 

@@ -326,6 +326,13 @@ done:
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------- */
 
+static vg_status take_config(const char *path, const uint8_t *data, size_t size, vg_model *model)
+{
+    VG_TRY(vg_config_parse(path, data, size, &model->config));
+    model->hash = vg_crc32c(0, data, size);
+    return VG_NEW(&model->blocks, model->config.shape.layers, "blocks");
+}
+
 static vg_status read_config(const char *folder, vg_model *model)
 {
     char *path;
@@ -333,9 +340,7 @@ static vg_status read_config(const char *folder, vg_model *model)
     vg_status status;
     VG_TRY(vg_format(&path, "%s/config.json", folder));
     VG_GO(vg_file_open(path, &file));
-    VG_GO(vg_config_parse(path, file.data, file.size, &model->config));
-    model->hash = vg_crc32c(0, file.data, file.size);
-    VG_GO(VG_NEW(&model->blocks, model->config.shape.layers, "blocks"));
+    VG_GO(take_config(path, file.data, file.size, model));
 done:
     vg_file_close(&file);
     free(path);
@@ -358,21 +363,36 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
     return take_weights(&arena, model);
 }
 
-static vg_status open_model(vg_model *model, const char *folder, const vg_model_options *options, vg_tensors *tensors, check *c)
+/* The bytes of the weights, and each one's place, on paper. */
+static vg_status measure(vg_model *model, size_t *bytes)
 {
     vg_arena paper = {.memory = (void *)256, .size = PTRDIFF_MAX};
-    VG_TRY(read_config(folder, model));
     VG_TRY(take_weights(&paper, model));
-    if (options->random) {
-        model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
-        VG_TRY(take_device_memory(model, paper.used));
-        return fill(model, "", NULL, options->seed);
-    }
+    *bytes = paper.used;
+    return VG_OK;
+}
+
+static vg_status draw_model(vg_model *model, uint64_t seed)
+{
+    size_t bytes;
+    VG_TRY(measure(model, &bytes));
+    model->hash = vg_crc32c(model->hash, &seed, sizeof seed);
+    VG_TRY(take_device_memory(model, bytes));
+    return fill(model, "", NULL, seed);
+}
+
+static vg_status open_model(vg_model *model, const char *folder, const vg_model_options *options, vg_tensors *tensors, check *c)
+{
+    size_t bytes;
+    VG_TRY(read_config(folder, model));
+    if (options->random)
+        return draw_model(model, options->seed);
+    VG_TRY(measure(model, &bytes));
     VG_TRY(vg_tensors_open(folder, tensors));
     const char *prefix = find_prefix(model->config.family, tensors);
     *c = (check){.tensors = tensors, .config = &model->config, .folder = folder};
     VG_TRY(check_files(model, prefix, c));
-    VG_TRY(take_device_memory(model, paper.used));
+    VG_TRY(take_device_memory(model, bytes));
     VG_TRY(fill(model, prefix, tensors, 0));
     for (int64_t i = 0; i < tensors->file_count; i++)
         model->hash = vg_crc32c(model->hash, tensors->files[i].data, tensors->files[i].size);
@@ -389,6 +409,20 @@ vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_op
     vg_status status = open_model(*model, folder, options != NULL ? options : &trained, &tensors, &c);
     free(c.used);
     vg_tensors_close(&tensors);
+    if (status != VG_OK) {
+        vg_model_close(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
+vg_status vg_model_draw(vg_device *device, const char *config, uint64_t seed, vg_model **model)
+{
+    VG_TRY(VG_NEW(model, 1, "model"));
+    (*model)->device = device;
+    vg_status status = take_config("config", (const uint8_t *)config, strlen(config), *model);
+    if (status == VG_OK)
+        status = draw_model(*model, seed);
     if (status != VG_OK) {
         vg_model_close(*model);
         *model = NULL;
