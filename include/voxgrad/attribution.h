@@ -142,6 +142,13 @@ typedef struct {
 /* One block. Errors: the engine's; VG_INVALID (`strict`, and a word did not converge: which). */
 vg_status vg_attribution_run(vg_attribution *attribution, int64_t block, const vg_block_values *values);
 
+/* f of a block's words with sets of the `words` words before each of them erased, all that came earlier being as it was: the tokens deleted,
+ * or (mask) hidden from attention. gone (sets, block's words, `words`): not 0 where the word goes; column j is word n - words + j. whole
+ * (block's words): f(x); f (sets, block's words). NaN where a word has no prediction, and in f where none of the erased words is in the
+ * window or no token would be left. Errors: the engine's. */
+vg_status vg_attribution_erase(vg_attribution *attribution, int64_t block, int64_t words, bool mask, int64_t sets, const uint8_t *gone,
+                               double *whole, double *f);
+
 /* Words of path methods that did not converge by max_steps so far, summed over entries. */
 int64_t vg_attribution_unconverged(const vg_attribution *attribution);
 
