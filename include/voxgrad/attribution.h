@@ -70,6 +70,9 @@ typedef struct {
 /* The methods there are, NULL at the end (for messages and --help). */
 const char *const *vg_space_methods(void);
 
+/* Whether a method (with by_word, where it has that) gives one number for each of the K words. */
+bool vg_space_scores_words(const char *method, bool by_word);
+
 typedef enum {
     VG_CONTEXT_SLIDING,  /* the window's start moves with every word */
     VG_CONTEXT_ANCHORED, /* it stays while the window grows from half its length to all of it, then moves on by half */
@@ -142,10 +145,10 @@ typedef struct {
 /* One block. Errors: the engine's; VG_INVALID (`strict`, and a word did not converge: which). */
 vg_status vg_attribution_run(vg_attribution *attribution, int64_t block, const vg_block_values *values);
 
-/* f of a block's words with sets of the `words` words before each of them erased, all that came earlier being as it was: the tokens deleted,
- * or (mask) hidden from attention. gone (sets, block's words, `words`): not 0 where the word goes; column j is word n - words + j. whole
- * (block's words): f(x); f (sets, block's words). NaN where a word has no prediction, and in f where none of the erased words is in the
- * window or no token would be left. Errors: the engine's. */
+/* f of a block's words with sets of the `words` words before each of them erased, all that came earlier being as it was: the tokens
+ * deleted, or (mask) hidden from attention. gone (sets, block's words, `words`): not 0 where the word goes; column j is word n - words + j.
+ * whole (block's words): f(x); f (sets, block's words). NaN where a word has no prediction, and in f where none of the erased words is in
+ * the window or no token would be left. Errors: the engine's. */
 vg_status vg_attribution_erase(vg_attribution *attribution, int64_t block, int64_t words, bool mask, int64_t sets, const uint8_t *gone,
                                double *whole, double *f);
 
