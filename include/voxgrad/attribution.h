@@ -92,7 +92,11 @@ typedef struct {
 /* What limits and fixes the batches: part of a run's plan. */
 typedef struct {
     int64_t batch_tokens; /* window positions a batch may hold (at least one window goes through) */
+    size_t bytes;         /* device memory that a batch may take: batch_tokens is halved until it does; 0: no limit */
 } vg_attribution_plan;
+
+/* What a batch may take where a run may hold `memory` bytes beside this model: the rest, but at most half of the model's own or 1.25 GB. */
+size_t vg_attribution_room(const vg_model *model, int64_t memory);
 
 /* One dataset: a space, or one layer of it. */
 typedef struct {
@@ -116,7 +120,7 @@ typedef struct {
 
 /* Keeps model and passage, which must outlive it; copies the rest. To be given to vg_attribution_free.
  * Errors: VG_INVALID (unknown method or choice, a layer beyond the model's, a window longer than the model's positions, K beyond the
- * context), VG_NO_MEMORY (the engine's arena). */
+ * context), VG_NO_MEMORY (one window takes more than plan->bytes: how much). */
 vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
                                 int64_t count, const vg_attribution_plan *plan, vg_attribution **attribution);
 void vg_attribution_free(vg_attribution *attribution);
@@ -126,6 +130,12 @@ int64_t vg_attribution_blocks(const vg_attribution *attribution, const vg_word_b
 
 /* What the user should know of an entry's choices before it is run ("baseline zero: ..."), one text after another; NULL after the last. */
 const char *vg_attribution_warning(const vg_attribution *attribution, int64_t index);
+
+/* The batch_tokens that the plan came to. */
+int64_t vg_attribution_batch(const vg_attribution *attribution);
+
+/* Gives back device memory until the next block is run. */
+void vg_attribution_rest(vg_attribution *attribution);
 
 /* Device memory of the largest block, bytes; and counted FLOPs of all blocks. */
 size_t vg_attribution_bytes(const vg_attribution *attribution);

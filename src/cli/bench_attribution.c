@@ -104,7 +104,7 @@ static vg_status make_passage(bench *b)
 static vg_status plan_words(const bench *b, const vg_space_request *requests, int64_t count, vg_attribution **attribution)
 {
     const vg_context context = {.mode = b->mode, .tokens = b->window - 1, .target = VG_TARGET_LOG_PROB, .bos = true};
-    const vg_attribution_plan plan = {.batch_tokens = b->batch};
+    const vg_attribution_plan plan = {.batch_tokens = b->batch, .bytes = vg_attribution_room(b->model, INT64_MAX)};
     return vg_attribution_create(b->model, &b->passage, &context, requests, count, &plan, attribution);
 }
 
@@ -208,7 +208,7 @@ static int64_t peak_memory(void)
     return 1024 * (int64_t)kilobytes;
 }
 
-static void print_result(const bench *b, const char *method, int64_t words, double seconds, double flops, double rate)
+static void print_result(const bench *b, const char *method, int64_t batch, int64_t words, double seconds, double flops, double rate)
 {
     const vg_model_shape *shape = vg_model_get_shape(b->model);
     double each = seconds / (double)words;
@@ -217,7 +217,7 @@ static void print_result(const bench *b, const char *method, int64_t words, doub
            "\"words\": %lld, \"repeats\": %lld, \"seconds_per_word\": %.6g, \"words_per_second\": %.6g, \"tokens_per_second\": %.6g, "
            "\"gflop_per_word\": %.6g, \"gflops\": %.6g, \"gemm_gflops\": %.6g, \"fraction_of_gemm\": %.4f, \"peak_bytes\": %lld}\n",
            b->given->model, (long long)shape->width, (long long)shape->layers, b->device->name, method, (long long)b->window,
-           b->given->context, (long long)b->attributed, b->given->path, (long long)b->steps, (long long)b->batch, (long long)words,
+           b->given->context, (long long)b->attributed, b->given->path, (long long)b->steps, (long long)batch, (long long)words,
            (long long)b->repeats, each, 1 / each, (double)b->window / each, 1e-9 * flops / (double)words, 1e-9 * flops / seconds, rate,
            1e-9 * flops / seconds / rate, (long long)peak_memory());
     fflush(stdout);
@@ -241,7 +241,7 @@ static vg_status measure(bench *b, vg_attribution *a, int64_t block, const char 
         seconds[i] = vg_seconds() - begin;
         flops = vg_device_flops(b->device) - before;
     }
-    print_result(b, method, blocks[block].count, median(seconds, b->repeats), flops, median(rates, b->repeats));
+    print_result(b, method, vg_attribution_batch(a), blocks[block].count, median(seconds, b->repeats), flops, median(rates, b->repeats));
 done:
     free_room(a, &values);
     return status;
@@ -322,7 +322,7 @@ vg_status vg_bench_attribution(int argc, char **argv)
         {"erase", 'e', "KIND", "of erasure: delete, zero, mask, value_zeroing", &given.erase, NULL},
         {"words", 'n', "N", "words timed, at most a block: 64", &given.words, NULL},
         {"repeats", 'r', "N", "5", &given.repeats, NULL},
-        {"batch", 'b', "TOKENS", "window positions a batch may hold: 4096", &given.batch, NULL},
+        {"batch", 'b', "TOKENS", "window positions a batch may hold, where memory allows: 4096", &given.batch, NULL},
         {"device", 'd', "SPEC", "cpu, cuda, cuda:N or auto", &given.device, NULL},
         {"threads", 't', "N", "0: the cores this process may use", &given.threads, NULL},
         {0}};

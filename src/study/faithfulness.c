@@ -22,8 +22,8 @@ typedef struct {
     vg_comm *comm;
     const vg_study *study;
     vg_explained explained;
-    int64_t model, every, rankings, words; /* words: of all stories */
-    reading *readings;                     /* (rankings, 2, words): the method's own, and the random one beside it */
+    int64_t model, every, memory, rankings, words; /* words: of all stories */
+    reading *readings;                             /* (rankings, 2, words): the method's own, and the random one beside it */
 } job;
 
 /* ---- which entries -------------------------------------------------------------------------------------------------------------- */
@@ -237,6 +237,7 @@ static vg_status read_blocks(job *j)
         for (int64_t b = 0; b < count; b++, unit++)
             if (is_mine(j, unit))
                 VG_TRY(read_block(j, s, b, before));
+        vg_attribution_rest(j->explained.attributions[s]);
         before += j->explained.passages[s].words;
     }
     vg_progress_end();
@@ -246,8 +247,7 @@ static vg_status read_blocks(job *j)
 static vg_status prepare(job *j, const vg_stories *stories, vg_device *device)
 {
     const vg_output *outputs;
-    int64_t memory = vg_memory_limit(j->study, vg_comm_local_ranks(j->comm));
-    VG_TRY(vg_explained_open(j->study, stories, device, j->model, memory, &j->explained));
+    VG_TRY(vg_explained_open(j->study, stories, device, j->model, j->memory, &j->explained));
     for (int64_t s = 0; s < j->study->story_count; s++)
         j->words += j->explained.passages[s].words;
     j->rankings = vg_attribution_outputs(j->explained.attributions[0], &outputs);
@@ -379,6 +379,7 @@ static vg_status run_model(vg_comm *comm, const vg_study *study, const vg_storie
 {
     job j = {.comm = comm, .study = study, .model = model, .every = every};
     vg_status status;
+    VG_GO(vg_memory_plan(comm, study, &j.memory));
     VG_AGREE_GO(comm, prepare(&j, stories, device));
     VG_AGREE_GO(comm, read_blocks(&j));
     VG_GO(bring_together(&j));
