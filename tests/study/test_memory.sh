@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Protects: --memory. Less of it makes smaller batches, and no feature changes by more than rounding (1e-6 of its space's largest value, 5e-6 of gradients);
-# at last the model's blocks are brought one by one, which changes nothing (tests/lm/test_stream); too little is refused with exit code 3 and the number that is needed; the plan stands in the
-# file; and for one plan neither ranks nor threads change a byte.
+# Protects: --memory. Less of it makes smaller batches, and no feature changes by more than rounding (1e-6 of its space's largest value, 5e-6
+# of gradients); at last the model's blocks are brought one by one, which changes nothing (tests/lm/test_stream); too little is refused with
+# exit code 3 and the number that is needed; the plan stands in the file; and for one plan neither ranks nor threads change a byte.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 tiny
