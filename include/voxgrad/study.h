@@ -193,6 +193,11 @@ vg_status vg_study_check(const vg_study *study, FILE *out);
 /* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
 vg_status vg_study_info(FILE *out);
 
+/* Prints, for each model and each of the study's features that gives a number a word, how faithful its ranking of the words is, less a
+ * random ranking's (src/study/faithfulness.c has the definitions); csv: the same and more, tidy, or NULL. every: of so many blocks of words
+ * one is read. Rank 0 prints; the numbers do not depend on the ranks. Collective. Errors: VG_INVALID (no such feature). */
+vg_status vg_study_faithfulness(vg_comm *comm, const vg_study *study, int64_t every, FILE *out, FILE *csv);
+
 /* Writes responses with a known truth, by the study's `simulate` section; needs its features.h5. Collective. */
 vg_status vg_study_simulate(vg_comm *comm, const vg_study *study);
 

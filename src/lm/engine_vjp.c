@@ -278,6 +278,7 @@ static vg_status run(vg_engine *engine, const vg_tape *tape, const start *at, in
     VG_TRY(begin_at(&s, tape, at, top, layer[top]));
     for (int64_t l = top - 1; l >= 0; l--) {
         size_t block_mark = engine->arena.used;
+        VG_BRING(engine, l);
         VG_TRY(block_back(&s, l, layer[l + 1], layer[l], layers ? out->attention[l] : NULL));
         engine->arena.used = block_mark;
     }

@@ -27,8 +27,11 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
     vg_status status = vg_explained_open(study, stories, device, m, memory, &explained);
     if (status == VG_OK) {
         const vg_model_shape *shape = vg_model_get_shape(explained.model);
-        fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld\n", study->models[m].name, shape->family,
-                (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary);
+        fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld; %.0f MB, %s; batches of %lld positions\n",
+                study->models[m].name, shape->family, (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary,
+                1e-6 * (double)vg_model_bytes(explained.model),
+                vg_model_is_streamed(explained.model) ? "its blocks brought one by one" : "all of it in memory",
+                (long long)vg_attribution_batch(explained.attributions[0]));
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];

@@ -249,7 +249,7 @@ static vg_status explain_story(const explaining *e, int64_t s, float *values, ui
     const vg_space_request requests[] = {{.method = "gradient_norm", .words = K},
                                          {.method = "gradient_x_input", .words = K, .reduce = "sum"}};
     vg_context context = vg_context_of(e->study);
-    const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(e->study, vg_memory_limit(e->study, 1))};
+    const vg_attribution_plan plan = vg_plan_of(e->explained.model, vg_memory_limit(e->study, 1));
     vg_attribution *attribution;
     const vg_word_block *blocks;
     context.whole_word = false;
