@@ -37,6 +37,7 @@ typedef struct {
     char *story_name;
     char **files; /* (file_count) side by side: both hemispheres, left first */
     int64_t file_count;
+    bool sided;       /* they were given as lh and rh */
     const char *path; /* the first of them */
     int line;         /* in the study's file */
 } vg_study_run;

@@ -85,32 +85,67 @@ static vg_status regions_by_rules(const vg_study *study, fit_subject *subject)
     return status == VG_OK ? VG_OK : vg_fail_within(status, "atlas.regions: ");
 }
 
-/* Without rules: the language regions of the Destrieux atlas, where the labels are its (of one hemisphere, where the study says so); else
- * every label. */
-static vg_status regions_by_default(const vg_study *study, fit_subject *subject)
+static bool looks_destrieux(const vg_atlas *atlas)
 {
-    vg_region_rule rules[VG_DESTRIEUX_RULES];
-    int64_t all = study->atlas.label_count > 0 ? vg_destrieux_rules(&subject->atlas, rules) : 0, count = 0;
+    for (int64_t i = 0; i < atlas->name_count; i++)
+        if (strcmp(atlas->names[i], "G_temp_sup-G_T_transv") == 0)
+            return true;
+    return false;
+}
+
+/* Of the language regions of the Destrieux atlas those that have voxels here; of one hemisphere, where the study says so. */
+static int64_t destrieux(const vg_study *study, const vg_atlas *atlas, vg_region_rule *rules)
+{
+    int64_t all = vg_destrieux_rules(atlas, rules), count = 0;
     const char *side = strcmp(study->atlas.region_hemisphere, "left") == 0    ? " lh"
                        : strcmp(study->atlas.region_hemisphere, "right") == 0 ? " rh"
                                                                               : "";
     for (int64_t i = 0; i < all; i++) {
         size_t length = strlen(rules[i].name), end = strlen(side);
-        if (length >= end && strcmp(rules[i].name + length - end, side) == 0)
+        vg_regions alone = {0};
+        if (length < end || strcmp(rules[i].name + length - end, side) != 0)
+            continue;
+        if (vg_regions_create(atlas, &rules[i], 1, &alone) == VG_OK)
             rules[count++] = rules[i];
+        vg_regions_free(&alone);
     }
+    return count;
+}
+
+/* Without rules: the language regions, where labels are the Destrieux atlas'; else every label. */
+static vg_status regions_by_default(const vg_study *study, fit_subject *subject)
+{
+    vg_region_rule rules[VG_DESTRIEUX_RULES];
+    int64_t count = study->atlas.label_count > 0 && looks_destrieux(&subject->atlas) ? destrieux(study, &subject->atlas, rules) : 0;
     return vg_regions_create(&subject->atlas, count > 0 ? rules : NULL, count, &subject->regions);
+}
+
+/* Labels of the left hemisphere on voxels of the right one are a mistake that nothing else would show. */
+static vg_status check_sides(const fit_subject *subject, const vg_study *study)
+{
+    const vg_atlas *atlas = &subject->atlas;
+    for (int64_t v = 0; atlas->hemispheres != NULL && v < subject->voxels; v++) {
+        char side = vg_responses_voxel(subject->runs[0], v).hemisphere,
+             label = atlas->labels[v] >= 0 ? atlas->hemispheres[atlas->labels[v]] : 0;
+        if (side != '\0' && label != '\0' && side != label)
+            return vg_fail(VG_INVALID,
+                           "atlas.labels: %s labels the %s hemisphere where subject %s has the %s one; list the files in the same order",
+                           study->atlas.labels[0], label == 'L' ? "left" : "right", subject->study->name, side == 'L' ? "left" : "right");
+    }
+    return VG_OK;
 }
 
 static vg_status make_regions(const vg_study *study, fit_subject *subject, char **labels, int64_t label_count)
 {
-    if (study->atlas.label_count > 0)
+    if (study->atlas.label_count > 0) {
         VG_TRY(vg_atlas_open((const char *const *)study->atlas.labels, study->atlas.label_count,
                              *study->atlas.table != '\0' ? study->atlas.table : NULL, subject->runs[0], &subject->atlas));
-    else if (label_count > 0)
+        VG_TRY(check_sides(subject, study));
+    } else if (label_count > 0) {
         VG_TRY(label_atlas(subject, labels, label_count, &subject->atlas));
-    else
+    } else {
         VG_TRY(vg_atlas_columns(subject->runs[0], NULL, 0, &subject->atlas));
+    }
     return study->atlas.region_count > 0 ? regions_by_rules(study, subject) : regions_by_default(study, subject);
 }
 

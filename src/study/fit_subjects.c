@@ -8,7 +8,16 @@ vg_status vg_run_open(const vg_study *study, const vg_study_subject *subject, in
 {
     const vg_study_run *at = &subject->runs[run];
     const char *mask = *subject->mask != '\0' ? subject->mask : study->responses.mask;
-    return vg_responses_open((const char *const *)at->files, at->file_count, *mask != '\0' ? mask : NULL, responses);
+    VG_TRY(vg_responses_open((const char *const *)at->files, at->file_count, *mask != '\0' ? mask : NULL, responses));
+    int64_t last = vg_responses_voxels(*responses) - 1;
+    if (at->sided && last >= 0 &&
+        (vg_responses_voxel(*responses, 0).hemisphere == 'R' || vg_responses_voxel(*responses, last).hemisphere == 'L')) {
+        vg_responses_close(*responses);
+        *responses = NULL;
+        return vg_fail(VG_INVALID, "%s, %s: lh is of the right hemisphere, or rh of the left (their metadata, or their names, say so)",
+                       at->files[0], at->files[1]);
+    }
+    return VG_OK;
 }
 
 /* Runs of one story are repeats, and must be equally long. */

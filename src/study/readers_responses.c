@@ -79,6 +79,7 @@ static vg_status read_run(const vg_yaml *yaml, struct fy_node_pair *pair, const 
     run->line = vg_yaml_line(fy_node_pair_key(pair));
     VG_TRY(read_files(yaml, fy_node_pair_value(pair), key, &run->files, &run->file_count));
     run->path = run->files[0];
+    run->sided = fy_node_is_mapping(fy_node_pair_value(pair)) && run->file_count == 2;
     return VG_OK;
 }
 
