@@ -6,12 +6,13 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {
     cat <<'USAGE'
-Usage: jobs/packages.sh [--install] build|tests|checks
+Usage: jobs/packages.sh [--install] build|tests|checks|fuzz
 
 Prints the Debian packages that voxgrad needs, one a line:
   build   to build and to run
   tests   to build and to run the tests (what `build` names is among them)
   checks  for the checks of the sources, which are left out where these are missing
+  fuzz    to build tests/fuzz as libFuzzers, likewise
 
 With --install, installs those that are missing, as root or through sudo. Where neither is possible it prints the
 command and exits with 2.
@@ -31,7 +32,15 @@ packages() {
     build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries ;;
     tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools ;;
     checks) printf '%s\n' shellcheck clang-format clang-tidy ;;
+    fuzz) fuzz_packages ;;
     esac
+}
+
+# libFuzzer's runtime has the version of the distribution's clang in its name.
+fuzz_packages() {
+    local runtime
+    runtime=$(apt-cache depends clang 2>/dev/null | sed -nE 's/.*Depends: clang-([0-9]+)$/libclang-rt-\1-dev/p' | head -n 1)
+    printf '%s\n' clang libomp-dev "${runtime:-libclang-rt-dev}"
 }
 
 is_installed() {
@@ -70,7 +79,7 @@ install_missing() {
 install=no
 [ "${1-}" != --install ] || { install=yes && shift; }
 case "${1-}" in
-build | tests | checks) ;;
+build | tests | checks | fuzz) ;;
 -h | --help) usage && exit 0 ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Everything that continuous integration checks, from a bare Debian or Ubuntu machine: packages, the form of the sources, then the
 # tests in two builds: optimised, and under AddressSanitizer and UndefinedBehaviorSanitizer. Scripts are checked by tests/tree.
+# Where clang and its libFuzzer are, each fuzzer of tests/fuzz then looks for faults for VG_FUZZ_SECONDS, one a core at a time; 20 s each by
+# default, so that all of them take two minutes on two cores: a first look, beside the replay of every seed in the tests of both builds.
 # Every step runs, whatever became of the others; logs are in build/logs.
 set -uo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,7 +12,7 @@ failed=0
 
 usage() {
     cat <<'USAGE'
-Usage: tests/run.sh [--no-packages]
+Usage: tests/run.sh [--no-packages]          VG_FUZZ_SECONDS=60 tests/run.sh
 
 Builds voxgrad twice (build/release with warnings as errors, build/asan) and runs all tests in both. Prints each step as it ends,
 and ctest's summaries last. Exit status: 0 all passed, 1 something failed, 2 packages are missing and cannot be installed.
@@ -77,6 +79,34 @@ summary() {
     sed -n '/tests passed/,$p' "$logs/test-$1.log"
 }
 
+# fuzz_one FUZZER: what it finds beyond the committed seeds stays in build/fuzz.
+fuzz_one() {
+    local name work status
+    name=$(basename "$1") && name=${name#fuzz_}
+    work="$root/build/fuzz/found/$name"
+    mkdir -p "$work"
+    "$1" -max_total_time="${VG_FUZZ_SECONDS:-20}" -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$work/fault-" "$work" "$root/tests/fuzz/corpus/$name" \
+        >"$work.log" 2>&1
+    status=$?
+    echo "$name: $(grep -E '^#[0-9]+' "$work.log" | tail -n 1)"
+    [ "$status" -eq 0 ] || tail -n 30 "$work.log"
+    return "$status"
+}
+
+fuzz() {
+    cd "$root" && cmake --preset fuzz && cmake --build --preset fuzz --parallel "$jobs" || return
+    export -f fuzz_one
+    export root
+    # shellcheck disable=SC2016
+    find "$root/build/fuzz/tests" -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x -print0 | xargs -0 -n 1 -P "$jobs" bash -c 'fuzz_one "$1"' fuzz
+}
+
+# libFuzzer is there when a program that needs it can be built.
+has_fuzzer() {
+    command -v clang >/dev/null && echo 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return b && n ? 0 : 0; }' |
+        clang -x c -fsanitize=fuzzer,address -fopenmp -o /dev/null - 2>/dev/null
+}
+
 main() {
     local install=yes variant
     case "${1-}" in
@@ -103,6 +133,13 @@ main() {
         step tidy check_tidy
     else
         say tidy "left out: clang-tidy 14 or newer is not here"
+    fi
+
+    [ "$install" = no ] || "$root/jobs/packages.sh" --install fuzz >"$logs/fuzz-packages.log" 2>&1
+    if has_fuzzer; then
+        step fuzz fuzz
+    else
+        say fuzz "left out: clang with libFuzzer and OpenMP is not here"
     fi
 
     for variant in asan release; do

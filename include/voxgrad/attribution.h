@@ -70,6 +70,9 @@ typedef struct {
 /* The methods there are, NULL at the end (for messages and --help). */
 const char *const *vg_space_methods(void);
 
+/* Whether a method (with by_word, where it has that) gives one number for each of the K words. */
+bool vg_space_scores_words(const char *method, bool by_word);
+
 typedef enum {
     VG_CONTEXT_SLIDING,  /* the window's start moves with every word */
     VG_CONTEXT_ANCHORED, /* it stays while the window grows from half its length to all of it, then moves on by half */
@@ -84,12 +87,19 @@ typedef struct {
     bool argmax;           /* the model's own choice instead of the token that was heard */
     bool whole_word;       /* all tokens of the word, each after those before it, instead of the first: their sum */
     bool bos;              /* the model's BOS in front */
+    const float
+        *seed; /* NULL, or (words, width): gradient_norm and gradient_x_input explain not the prediction of word n but the product of */
+    int64_t seed_layer; /* seed's row n with this layer's state at the last position before it; outlives the attribution */
 } vg_context;
 
 /* What limits and fixes the batches: part of a run's plan. */
 typedef struct {
     int64_t batch_tokens; /* window positions a batch may hold (at least one window goes through) */
+    size_t bytes;         /* device memory that a batch may take: batch_tokens is halved until it does; 0: no limit */
 } vg_attribution_plan;
+
+/* What a batch may take where a run may hold `memory` bytes beside this model: the rest, but at most half of the model's own or 1.25 GB. */
+size_t vg_attribution_room(const vg_model *model, int64_t memory);
 
 /* One dataset: a space, or one layer of it. */
 typedef struct {
@@ -113,7 +123,7 @@ typedef struct {
 
 /* Keeps model and passage, which must outlive it; copies the rest. To be given to vg_attribution_free.
  * Errors: VG_INVALID (unknown method or choice, a layer beyond the model's, a window longer than the model's positions, K beyond the
- * context), VG_NO_MEMORY (the engine's arena). */
+ * context), VG_NO_MEMORY (one window takes more than plan->bytes: how much). */
 vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
                                 int64_t count, const vg_attribution_plan *plan, vg_attribution **attribution);
 void vg_attribution_free(vg_attribution *attribution);
@@ -123,6 +133,12 @@ int64_t vg_attribution_blocks(const vg_attribution *attribution, const vg_word_b
 
 /* What the user should know of an entry's choices before it is run ("baseline zero: ..."), one text after another; NULL after the last. */
 const char *vg_attribution_warning(const vg_attribution *attribution, int64_t index);
+
+/* The batch_tokens that the plan came to. */
+int64_t vg_attribution_batch(const vg_attribution *attribution);
+
+/* Gives back device memory until the next block is run. */
+void vg_attribution_rest(vg_attribution *attribution);
 
 /* Device memory of the largest block, bytes; and counted FLOPs of all blocks. */
 size_t vg_attribution_bytes(const vg_attribution *attribution);
@@ -141,6 +157,13 @@ typedef struct {
 
 /* One block. Errors: the engine's; VG_INVALID (`strict`, and a word did not converge: which). */
 vg_status vg_attribution_run(vg_attribution *attribution, int64_t block, const vg_block_values *values);
+
+/* f of a block's words with sets of the `words` words before each of them erased, all that came earlier being as it was: the tokens
+ * deleted, or (mask) hidden from attention. gone (sets, block's words, `words`): not 0 where the word goes; column j is word n - words + j.
+ * whole (block's words): f(x); f (sets, block's words). NaN where a word has no prediction, and in f where none of the erased words is in
+ * the window or no token would be left. Errors: the engine's. */
+vg_status vg_attribution_erase(vg_attribution *attribution, int64_t block, int64_t words, bool mask, int64_t sets, const uint8_t *gone,
+                               double *whole, double *f);
 
 /* Words of path methods that did not converge by max_steps so far, summed over entries. */
 int64_t vg_attribution_unconverged(const vg_attribution *attribution);

@@ -123,6 +123,9 @@ typedef struct {
 vg_status vg_file_open(const char *path, vg_file *file);
 void vg_file_close(vg_file *file);
 
+/* Lets the pages of a mapped file go; they are read again when they are looked at. */
+void vg_file_forget(const vg_file *file);
+
 /* A text file as UTF-8, NUL after its end, to be given to free(): a byte-order mark is dropped, UTF-16 with a byte-order
  * mark (Praat's other encoding) is converted. Errors: VG_INVALID (not there; not valid UTF-8, with the byte's line). */
 vg_status vg_text_read(const char *path, char **text, size_t *size);

@@ -112,6 +112,11 @@ typedef struct {
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
                        const vg_ridge_result *results);
 
+/* The same with penalties shared: label (v), numbers 0 .. labels - 1, voxels of one number get the penalty whose inner scores have the
+ * largest mean over them; label NULL: vg_ridge_fit. Nested folds alone. Holds 8 outer penalties bytes a voxel and space, twice. */
+vg_status vg_ridge_fit_shared(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
+                              const int32_t *label, int64_t labels, const vg_ridge_result *results);
+
 /* What spaces of `columns` features cost, for `check`. Of the penalties' products a rank of 12 is assumed (measured: 6 to 12). Bytes are of
  * host and device together: held by all designs, beside that while the largest is made, and beside that by a fit. Operations: a voxel of a
  * fit of all spaces, and all factorisations. tile: the voxels a tile of such a fit (the plan's, where it says). */
@@ -136,7 +141,8 @@ vg_status vg_ridge_weights(vg_device *device, const vg_ridge_plan *plan, vg_samp
 void vg_band_weights(int64_t bands, int64_t draws, uint64_t seed, double *weights);
 
 /* Bands (T, p_b) factored for every draw: penalties are searched over the draws x the plan's grid. Holds `draws` designs of sum p_b columns
- * on the device (vg_ridge_estimate for each); to be given to vg_banded_free. Errors: as vg_ridge_design_create. */
+ * on the device (vg_ridge_estimate for each), and up to 128 MB of the host for splits; to be given to vg_banded_free. Errors: as
+ * vg_ridge_design_create. */
 typedef struct vg_banded vg_banded;
 vg_status vg_banded_create(vg_device *device, const vg_ridge_plan *plan, const vg_samples *bands, int64_t band_count, const double *weights,
                            int64_t draws, vg_banded **banded);
@@ -150,8 +156,21 @@ typedef struct {
     double *inner_r2; /* (outer, v) */
     int32_t *draw;    /* (outer, v); -1 for a dead voxel */
     int64_t ld;
+    double *split; /* (bands, v) product measure, pooled: what each band adds to r2, their sum; needs alpha and draw; NULL: none */
+    double *fold_loss, *fold_total; /* (outer, v) as of vg_ridge_result */
 } vg_banded_result;
-vg_status vg_banded_fit(const vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result);
+vg_status vg_banded_fit(vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result);
+
+/* ---- nuisance regressed out (encoding.md, "Alignment") ------------------------------------------------------------------- */
+
+/* Ridge on what ordinary least squares on a nuisance (T, q) leaves of features and responses, outer fold by outer fold, with coefficients
+ * of the fold's training rows. Scores and r2 are those of the residual test rows. Nested folds alone; several results' pointers may be
+ * NULL. Holds one design a fold; to be given to vg_regressed_free. Errors: as vg_ridge_design_create, vg_ridge_fit. */
+typedef struct vg_regressed vg_regressed;
+vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance,
+                              vg_regressed **regressed);
+vg_status vg_regressed_fit(const vg_regressed *regressed, vg_samples responses, const int32_t *order, const vg_ridge_result *result);
+void vg_regressed_free(vg_regressed *regressed);
 
 /* ---- scores ------------------------------------------------------------------------------------------------------- */
 

@@ -57,20 +57,30 @@ typedef struct {
     int64_t block_parameters; /* entries of one block's matrices: 2 FLOPs each a position */
 } vg_model_shape;
 
-/* random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
+/* memory: bytes of device and host memory that the model may hold, 0: no limit. Where float32 weights do not fit, the blocks are read from
+ * the files (as they are kept there, by memory map) and converted one by one whenever they are run; no number changes by that.
+ * random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
  * initializer_range (0.02 where it has none), norms 1, biases 0. */
 typedef struct {
     bool random;
     uint64_t seed;
+    int64_t memory;
 } vg_model_options;
 
 /* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.
  * options may be NULL. The model is the caller's (vg_model_close) and keeps the device, which must outlive it.
  * Errors, before any work: VG_INVALID naming the file and the key or tensor, with the shape found and the one expected; VG_NO_MEMORY. */
 vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_options *options, vg_model **model);
+
+/* A model of the shape that a config.json's text describes, with random weights from `seed` (for measuring). Errors: as above. */
+vg_status vg_model_draw(vg_device *device, const char *config, uint64_t seed, vg_model **model);
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
 vg_device *vg_model_device(const vg_model *model);
+
+/* Device and host memory that the model holds; whether its blocks are brought one by one. */
+size_t vg_model_bytes(const vg_model *model);
+bool vg_model_is_streamed(const vg_model *model);
 
 /* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);
@@ -175,6 +185,10 @@ vg_status vg_engine_forward(vg_engine *engine, const vg_rows *rows, bool keep, b
 
 /* dlogits: device, (B, vocabulary): the gradient of each row's f by its logits at the last position (device operation `target`). */
 vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlogits, int64_t from, bool layers, vg_cotangents *out);
+
+/* The same from a cotangent of a layer's state at the last position, dstate: device, (B, width): out->input is the gradient of
+ * <dstate, tape->layer[layer] at the last position>. Takes what vg_engine_vjp takes at most. */
+vg_status vg_engine_vjp_state(vg_engine *engine, const vg_tape *tape, int64_t layer, const float *dstate, int64_t from, vg_cotangents *out);
 
 /* dx: device, (directions, B, S, width), the tangents of the input embeddings. dprefix: the tangent of the tape's prefix
  * (vg_engine_prefix_jvp, same directions), NULL where it does not move. df/da of a row is the dot product of df/dlogits with

@@ -31,15 +31,19 @@ typedef struct {
     double offset;
 } vg_study_story;
 
-/* A run: a subject's responses to one story. */
+/* A run: a subject's responses to one story. Two runs of a subject with one story are repeats. */
 typedef struct {
     int64_t story; /* index into stories */
-    char *story_name, *path;
-    int line; /* in the study's file */
+    char *story_name;
+    char **files; /* (file_count) side by side: both hemispheres, left first */
+    int64_t file_count;
+    bool sided;       /* they were given as lh and rh */
+    const char *path; /* the first of them */
+    int line;         /* in the study's file */
 } vg_study_run;
 
 typedef struct {
-    char *name;
+    char *name, *mask;
     vg_study_run *runs;
     int64_t run_count;
 } vg_study_subject;
@@ -79,12 +83,12 @@ typedef struct {
     int64_t story_count;
     struct {
         double tr, start;
-        char *on_bad_subject;
+        char *on_bad_subject, *mask;
         vg_study_subject *subjects;
         int64_t subject_count;
     } responses;
     struct {
-        char *downsample, *anchor, *standardize;
+        char *downsample, *anchor, *hrf, *standardize, *assume_filtered;
         int64_t *delays;
         int64_t delay_count;
         int64_t trim[2];
@@ -95,9 +99,20 @@ typedef struct {
     struct {
         int64_t alpha_count;
         double *alphas; /* (alpha_count) made from min, max and count, or listed */
-        char *score;
+        char *score, *alpha, *weights;
         int64_t outer_folds, inner_folds, gap; /* gap -1: the longest delay */
     } ridge;
+    struct {
+        char **spaces; /* names of features (NAME or NAME/LL), */
+        int64_t space_count;
+        char **files; /* and files of rows; {SUBJECT} and {STORY} stand for their names */
+        int64_t file_count, draws;
+        char *mode;
+    } nuisance;
+    struct {
+        char **test; /* stories that are the one outer test set */
+        int64_t test_count;
+    } split;
     struct {
         int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
     } null;
@@ -125,6 +140,9 @@ typedef struct {
     struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;
+        char **labels; /* files with a label a voxel, side by side as the responses; or */
+        int64_t label_count;
+        char *table, *region_hemisphere;
         char *columns_file; /* a text with a label a line, a line a column; "" */
         vg_study_region *regions;
         int64_t region_count;
@@ -158,11 +176,28 @@ void vg_study_release(vg_store_lock *lock);
 vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
 vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
 
+/* Which words drive the predicted response of a voxel, or of a region's voxels on average: down from a layer of activations whose weights
+ * stand in OUTPUT/results.h5 (ridge.weights). Writes `output` (/stories/STORY/brain/{gradient_norm,gradient_x_input}, words x K) and prints
+ * the words that matter most. Not collective. Errors: VG_INVALID (no such subject, space, region, voxel; no weights). */
+typedef struct {
+    const char *subject, *space; /* NAME/LL or MODEL/NAME/LL */
+    const char *region;          /* a label, or a region of the study; NULL: */
+    int64_t voxel;               /* a voxel */
+    int64_t words;               /* K */
+    const char *output;          /* FILE.h5 */
+} vg_brain_question;
+vg_status vg_study_explain_brain(const vg_study *study, const vg_brain_question *question, FILE *out);
+
 /* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
 vg_status vg_study_check(const vg_study *study, FILE *out);
 
 /* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
 vg_status vg_study_info(FILE *out);
+
+/* Prints, for each model and each of the study's features that gives a number a word, how faithful its ranking of the words is, less a
+ * random ranking's (src/study/faithfulness.c has the definitions); csv: the same and more, tidy, or NULL. every: of so many blocks of words
+ * one is read. Rank 0 prints; the numbers do not depend on the ranks. Collective. Errors: VG_INVALID (no such feature). */
+vg_status vg_study_faithfulness(vg_comm *comm, const vg_study *study, int64_t every, FILE *out, FILE *csv);
 
 /* Writes responses with a known truth, by the study's `simulate` section; needs its features.h5. Collective. */
 vg_status vg_study_simulate(vg_comm *comm, const vg_study *study);

@@ -81,6 +81,10 @@ static vg_status measure_block(vg_attribution *a, vg_word_block *block, const vg
 
 static vg_status check_context(const vg_attribution *a)
 {
+    if (a->context.seed != NULL &&
+        (a->context.whole_word || a->context.seed_layer < 0 || a->context.seed_layer > vg_model_get_shape(a->model)->layers))
+        return vg_fail(VG_INVALID, "layer %lld: a state that is explained is that of a layer 0 .. %lld, of a word's first token",
+                       (long long)a->context.seed_layer, (long long)vg_model_get_shape(a->model)->layers);
     if (a->context.target == VG_TARGET_KL && a->bos < 0)
         return vg_fail(VG_INVALID, "target: of: kl compares with the prediction after BOS alone; this model or study has no BOS");
     if (a->context.whole_word && a->context.target != VG_TARGET_LOG_PROB && a->context.target != VG_TARGET_SURPRISAL)
@@ -92,6 +96,35 @@ static vg_status check_context(const vg_attribution *a)
     return VG_OK;
 }
 
+static vg_status plan_blocks(vg_attribution *a)
+{
+    free(a->blocks);
+    a->blocks = NULL;
+    a->block_count = 0;
+    a->bytes = 0;
+    a->flops = 0;
+    VG_TRY(make_blocks(a));
+    for (int64_t i = 0; i < a->block_count; i++)
+        for (int64_t s = 0; s < a->sweep_count; s++)
+            VG_TRY(measure_block(a, &a->blocks[i], &a->sweeps[s]));
+    return VG_OK;
+}
+
+/* The largest batch, by halves, that memory holds. */
+static vg_status fit_blocks(vg_attribution *a)
+{
+    enum { LEAST = 16 };
+    VG_TRY(plan_blocks(a));
+    while (a->plan.bytes > 0 && a->bytes > a->plan.bytes && a->plan.batch_tokens > LEAST) {
+        a->plan.batch_tokens /= 2;
+        VG_TRY(plan_blocks(a));
+    }
+    if (a->plan.bytes > 0 && a->bytes > a->plan.bytes)
+        return vg_fail(VG_NO_MEMORY, "one window takes %.0f MB beside the model; %.0f MB are left for it (--memory)",
+                       1e-6 * (double)a->bytes, 1e-6 * (double)a->plan.bytes);
+    return VG_OK;
+}
+
 static vg_status create(vg_attribution *a, const vg_space_request *requests)
 {
     VG_TRY(check_context(a));
@@ -99,11 +132,14 @@ static vg_status create(vg_attribution *a, const vg_space_request *requests)
     VG_TRY(VG_NEW(&a->sweeps, a->entry_count, "sweeps"));
     VG_TRY(vg_entries_resolve(a, requests));
     VG_TRY(check_windows(a));
-    VG_TRY(make_blocks(a));
-    for (int64_t i = 0; i < a->block_count; i++)
-        for (int64_t s = 0; s < a->sweep_count; s++)
-            VG_TRY(measure_block(a, &a->blocks[i], &a->sweeps[s]));
-    return VG_OK;
+    return fit_blocks(a);
+}
+
+size_t vg_attribution_room(const vg_model *model, int64_t memory)
+{
+    size_t weights = vg_model_bytes(model), rest = (size_t)memory > weights ? (size_t)memory - weights : 1;
+    size_t most = weights / 2 > 1250000000 ? weights / 2 : 1250000000;
+    return rest < most ? rest : most;
 }
 
 vg_status vg_attribution_create(vg_model *model, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
@@ -154,6 +190,17 @@ int64_t vg_attribution_blocks(const vg_attribution *attribution, const vg_word_b
 {
     *blocks = attribution->blocks;
     return attribution->block_count;
+}
+
+int64_t vg_attribution_batch(const vg_attribution *attribution)
+{
+    return attribution->plan.batch_tokens;
+}
+
+void vg_attribution_rest(vg_attribution *attribution)
+{
+    vg_engine_free(attribution->engine);
+    attribution->engine = NULL;
 }
 
 size_t vg_attribution_bytes(const vg_attribution *attribution)

@@ -1,47 +1,64 @@
-/* erasure: f(x) - f(x without word i). Nothing before word i changes when it goes, so keys and values of the whole window are made once
- * and each erasure runs its suffix alone (attribution.md, causal cone 4): K short batches, one for each column, so that a batch's rows are
- * equally long but for words of several tokens. value_zeroing: Mohebbi et al. 2023, here by its effect on f. */
+/* erasure: f(x) - f(x without word i), and f without any set of the K words. Nothing before the first erased word changes when it goes, so
+ * keys and values of the whole window are made once and each erasure runs its suffix alone (attribution.md, causal cone 4): short batches,
+ * one for each column or set, so that a batch's rows are about equally long. value_zeroing: Mohebbi et al. 2023, here by its effect on f.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sweep.h"
 
-/* One column's rows: what each sees of the whole window, and what it runs itself. */
+/* Which of the K words goes in every row: one and the same column, or what a set says; column < 0 and no set: none. */
+typedef struct {
+    int64_t column;
+    const uint8_t *gone; /* (block's words, K), or NULL */
+    int64_t first_word;  /* of the block */
+} choice;
+
+/* One choice's rows: what each sees of the whole window, and what it runs itself. */
 typedef struct {
     int64_t length;
     bool *possible; /* (rows) false: no such word, or no token would be left */
     int32_t *seen, *start, *tokens;
     uint8_t *hidden, *silent; /* NULL where the kind needs none */
+    uint8_t *erased;          /* (longest window), room for one row's marks */
 } suffixes;
 
-/* Of a window of n positions, the word at begin .. end - 1: positions from + ... run again, those before `from` are as they were. `skip`
- * of them are left out. */
+/* Of a window, `own` positions from `from` on run again; those before are as they were. own 0: nothing is erased, or nothing would be left.
+ */
 typedef struct {
-    int64_t from, skip, begin, end;
+    int64_t from, own;
 } cut;
 
-static cut cut_of(vg_erase erase, int64_t n, int64_t begin, int64_t end)
-{
-    cut c = {.from = begin, .begin = begin, .end = end};
-    if (erase == VG_ERASE_DELETE && end == n)
-        c = (cut){.from = begin - 1, .skip = end - begin, .begin = begin, .end = end}; /* f is read at the token before the word */
-    else if (erase == VG_ERASE_DELETE)
-        c.skip = end - begin;
-    else if (erase == VG_ERASE_MASK)
-        c.from = end < n ? end : n - 1;
-    return c;
-}
-
-static bool is_possible(vg_erase erase, int64_t n, int64_t begin, int64_t end)
-{
-    return end > begin && (erase != VG_ERASE_DELETE || begin > 0 || end < n);
-}
-
-static void word_of_row(const vg_attribution *a, const vg_batch *batch, int64_t k, int64_t j, int64_t b, int64_t *begin, int64_t *end)
+/* erased (n): marks of the window's positions that go. */
+static void mark_erased(const vg_attribution *a, const vg_batch *batch, int64_t k, const choice *c, int64_t b, uint8_t *erased)
 {
     const vg_window *window = &batch->windows[b];
-    vg_window_word(a, window, window->word - k + j, begin, end);
+    memset(erased, 0, (size_t)window->length);
+    for (int64_t j = 0; j < k; j++) {
+        int64_t begin, end;
+        if (c->gone != NULL ? c->gone[(window->word - c->first_word) * k + j] == 0 : j != c->column)
+            continue;
+        vg_window_word(a, window, window->word - k + j, &begin, &end);
+        memset(erased + begin, 1, (size_t)(end - begin));
+    }
+}
+
+static cut cut_of(vg_erase erase, int64_t n, const uint8_t *erased)
+{
+    const uint8_t *one = memchr(erased, 1, (size_t)n);
+    int64_t first = one != NULL ? one - erased : n, next = first, left = 0;
+    if (one == NULL)
+        return (cut){0};
+    for (int64_t t = first; t < n; t++)
+        left += erased[t] == 0;
+    if (erase == VG_ERASE_DELETE && left == 0) /* f is read at the token before */
+        return (cut){.from = first - 1, .own = first > 0};
+    if (erase == VG_ERASE_DELETE)
+        return (cut){.from = first, .own = left};
+    while (erase == VG_ERASE_MASK && next < n - 1 && erased[next] != 0)
+        next++;
+    return (cut){.from = next, .own = n - next};
 }
 
 static void free_suffixes(suffixes *s)
@@ -52,32 +69,38 @@ static void free_suffixes(suffixes *s)
     free(s->tokens);
     free(s->hidden);
     free(s->silent);
+    free(s->erased);
     *s = (suffixes){0};
 }
 
-static int64_t longest_suffix(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, int64_t j)
+static int64_t longest_window(const vg_batch *batch)
+{
+    int64_t longest = 1;
+    for (int64_t b = 0; b < batch->rows; b++)
+        longest = batch->windows[b].length > longest ? batch->windows[b].length : longest;
+    return longest;
+}
+
+static int64_t longest_suffix(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, const choice *c, uint8_t *erased)
 {
     int64_t longest = 1;
     for (int64_t b = 0; b < batch->rows; b++) {
-        int64_t begin, end, n = batch->windows[b].length;
-        word_of_row(a, batch, plan->words, j, b, &begin, &end);
-        if (!is_possible(plan->erase, n, begin, end))
-            continue;
-        cut c = cut_of(plan->erase, n, begin, end);
-        longest = n - c.from - c.skip > longest ? n - c.from - c.skip : longest;
+        mark_erased(a, batch, plan->words, c, b, erased);
+        int64_t own = cut_of(plan->erase, batch->windows[b].length, erased).own;
+        longest = own > longest ? own : longest;
     }
     return longest;
 }
 
-static void fill_suffix(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, int64_t b, const cut *c, suffixes *s)
+static void fill_suffix(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, int64_t b, cut c, suffixes *s)
 {
     const vg_window *window = &batch->windows[b];
-    int64_t n = window->length, own = n - c->from - c->skip, base = batch->seen[b] - n; /* where the window begins in the prefix */
-    int64_t keys = batch->prefix + s->length, at = s->length - own;
-    s->seen[b] = (int32_t)(base + c->from);
+    int64_t n = window->length, base = batch->seen[b] - n; /* where the window begins in the prefix */
+    int64_t keys = batch->prefix + s->length, at = s->length - c.own;
+    s->seen[b] = (int32_t)(base + c.from);
     s->start[b] = (int32_t)at;
-    for (int64_t t = c->from; t < n; t++) {
-        bool erased = t >= c->begin && t < c->end;
+    for (int64_t t = c.from; t < n; t++) {
+        bool erased = s->erased[t] != 0;
         if (erased && plan->erase == VG_ERASE_DELETE)
             continue;
         s->tokens[b * s->length + at] = erased && plan->erase == VG_ERASE_REPLACE ? plan->token : vg_window_token(a, window, t);
@@ -89,8 +112,8 @@ static void fill_suffix(const vg_attribution *a, const vg_sweep_plan *plan, cons
             s->hidden[b * keys + batch->prefix + at] = 1;
         at++;
     }
-    for (int64_t t = c->begin; s->hidden != NULL && t < c->end && t < c->from; t++)
-        s->hidden[b * keys + base + t] = 1;
+    for (int64_t t = 0; s->hidden != NULL && t < c.from; t++)
+        s->hidden[b * keys + base + t] = s->erased[t];
 }
 
 /* A row that cannot be erased so runs its last position as it is. */
@@ -102,10 +125,11 @@ static void fill_plain(const vg_attribution *a, const vg_batch *batch, int64_t b
     s->tokens[b * s->length + s->length - 1] = vg_window_token(a, window, window->length - 1);
 }
 
-/* j < 0: nothing is erased. */
-static vg_status make_suffixes(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, int64_t j, suffixes *s)
+static vg_status make_suffixes(const vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, const choice *c, suffixes *s)
 {
-    *s = (suffixes){.length = j < 0 ? 1 : longest_suffix(a, plan, batch, j)};
+    *s = (suffixes){0};
+    VG_TRY(VG_NEW(&s->erased, longest_window(batch), "erasures"));
+    s->length = longest_suffix(a, plan, batch, c, s->erased);
     VG_TRY(VG_NEW(&s->possible, batch->rows, "erasures"));
     VG_TRY(VG_NEW(&s->seen, batch->rows, "erasures"));
     VG_TRY(VG_NEW(&s->start, batch->rows, "erasures"));
@@ -115,13 +139,11 @@ static vg_status make_suffixes(const vg_attribution *a, const vg_sweep_plan *pla
     if (plan->erase == VG_ERASE_VALUES)
         VG_TRY(VG_NEW(&s->silent, batch->rows * s->length, "erasures"));
     for (int64_t b = 0; b < batch->rows; b++) {
-        int64_t begin = 0, end = 0, n = batch->windows[b].length;
-        if (j >= 0)
-            word_of_row(a, batch, plan->words, j, b, &begin, &end);
-        s->possible[b] = is_possible(plan->erase, n, begin, end);
-        const cut c = cut_of(plan->erase, n, begin, end);
+        mark_erased(a, batch, plan->words, c, b, s->erased);
+        cut part = cut_of(plan->erase, batch->windows[b].length, s->erased);
+        s->possible[b] = part.own > 0;
         if (s->possible[b])
-            fill_suffix(a, plan, batch, b, &c, s);
+            fill_suffix(a, plan, batch, b, part, s);
         else
             fill_plain(a, batch, b, s);
     }
@@ -165,14 +187,18 @@ static vg_status add_load(const vg_attribution *a, const vg_batch *batch, int64_
 vg_status vg_erasure_cost(const vg_attribution *a, const vg_sweep_plan *plan, const vg_word_block *block, vg_cost *cost)
 {
     const vg_batch_kind kind = kind_of(a, plan);
+    uint8_t *erased = NULL;
     vg_batch batch;
     vg_status status = VG_OK;
     VG_TRY(vg_batch_make(a, &kind, block, &batch));
-    if (batch.rows > 0)
-        VG_GO(add_load(a, &batch, 1, true, cost));
-    for (int64_t j = 0; batch.rows > 0 && j < plan->words; j++)
-        VG_GO(add_load(a, &batch, longest_suffix(a, plan, &batch, j), false, cost));
+    if (batch.rows == 0)
+        goto done;
+    VG_GO(VG_NEW(&erased, longest_window(&batch), "erasures"));
+    VG_GO(add_load(a, &batch, 1, true, cost));
+    for (int64_t j = 0; j < plan->words; j++)
+        VG_GO(add_load(a, &batch, longest_suffix(a, plan, &batch, &(choice){.column = j}, erased), false, cost));
 done:
+    free(erased);
     vg_batch_free(&batch);
     return status;
 }
@@ -226,36 +252,42 @@ static vg_status run_suffixes(vg_attribution *a, const vg_batch *batch, const vg
     return VG_OK;
 }
 
-/* Column j of all rows: f without the word, added to `without` in the row of a word's first part; impossible: NaN. */
-static vg_status erase_column(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, const vg_prefix *prefix, int64_t j,
+/* f (rows) without what the choice says; impossible: NaN. */
+static vg_status erase_choice(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, const vg_prefix *prefix, const choice *c,
                               int32_t *token, double *f)
 {
     suffixes s;
-    vg_status status = make_suffixes(a, plan, batch, j, &s);
+    vg_status status = make_suffixes(a, plan, batch, c, &s);
     if (status == VG_OK)
         status = run_suffixes(a, batch, prefix, &s, token, f);
-    for (int64_t b = 0; status == VG_OK && j >= 0 && b < batch->rows; b++)
+    for (int64_t b = 0; status == VG_OK && (c->column >= 0 || c->gone != NULL) && b < batch->rows; b++)
         f[b] = s.possible[b] ? f[b] : NAN;
     free_suffixes(&s);
     return status;
 }
 
-/* scores (rows, K), double: f(x) - f(x without word j). */
-static vg_status erase_all(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, double *scores)
+/* Keys and values of the whole windows, and f (rows) of them. */
+static vg_status run_whole(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, vg_prefix **prefix, double *f)
 {
     const vg_rows before = {
         .groups = batch->groups, .members = 1, .length = batch->prefix, .start = batch->prefix_start, .tokens = batch->prefix_tokens};
+    for (int64_t b = 0; a->context.argmax && b < batch->rows; b++)
+        batch->target[b] = -1;
+    VG_TRY(vg_engine_prefix(a->engine, &before, false, prefix));
+    return erase_choice(a, plan, batch, *prefix, &(choice){.column = -1}, batch->target, f);
+}
+
+/* scores (rows, K), double: f(x) - f(x without word j). */
+static vg_status erase_all(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, double *scores)
+{
     double *whole = NULL, *without = NULL;
     vg_prefix *prefix;
     vg_status status;
-    for (int64_t b = 0; a->context.argmax && b < batch->rows; b++)
-        batch->target[b] = -1;
     VG_GO(VG_NEW(&whole, batch->rows, "targets"));
     VG_GO(VG_NEW(&without, batch->rows, "targets"));
-    VG_GO(vg_engine_prefix(a->engine, &before, false, &prefix));
-    VG_GO(erase_column(a, plan, batch, prefix, -1, batch->target, whole));
+    VG_GO(run_whole(a, plan, batch, &prefix, whole));
     for (int64_t j = 0; j < plan->words; j++) {
-        VG_GO(erase_column(a, plan, batch, prefix, j, batch->target, without));
+        VG_GO(erase_choice(a, plan, batch, prefix, &(choice){.column = j}, batch->target, without));
         for (int64_t b = 0; b < batch->rows; b++)
             scores[b * plan->words + j] = whole[b] - without[b];
     }
@@ -298,6 +330,81 @@ vg_status vg_erasure_run(vg_attribution *a, int64_t sweep, const vg_sink *sink)
 done:
     free(scores);
     free(row);
+    vg_batch_free(&batch);
+    return status;
+}
+
+/* ---- sets ----------------------------------------------------------------------------------------------------------------- */
+
+/* f (block's words) from that of rows: parts add up. */
+static void sum_parts(const vg_batch *batch, const vg_word_block *block, const double *rows, double *f)
+{
+    for (int64_t i = 0; i < block->count; i++)
+        f[i] = NAN;
+    for (int64_t b = 0; b < batch->rows; b++) {
+        double *to = &f[batch->windows[b].word - block->first];
+        if (!batch->spare[b])
+            *to = batch->windows[b].part == 0 ? rows[b] : *to + rows[b];
+    }
+}
+
+/* Room in the engine for the longest suffixes that sets can have: the K words and the token before them. */
+static vg_status make_room(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch)
+{
+    vg_cost cost = {0};
+    int64_t longest = 1;
+    for (int64_t b = 0; b < batch->rows; b++) {
+        const vg_window *window = &batch->windows[b];
+        int64_t begin, end;
+        vg_window_word(a, window, window->word > plan->words ? window->word - plan->words : 0, &begin, &end);
+        longest = window->length - begin > longest ? window->length - begin : longest;
+    }
+    VG_TRY(add_load(a, batch, longest, true, &cost));
+    if (a->engine != NULL && vg_engine_arena(a->engine)->size >= cost.bytes)
+        return VG_OK;
+    vg_engine_free(a->engine);
+    a->engine = NULL;
+    a->bytes = cost.bytes > a->bytes ? cost.bytes : a->bytes;
+    return vg_engine_create(a->model, a->bytes, &a->engine);
+}
+
+static vg_status erase_sets(vg_attribution *a, const vg_sweep_plan *plan, const vg_batch *batch, const vg_word_block *block, int64_t sets,
+                            const uint8_t *gone, double *whole, double *f)
+{
+    double *rows;
+    vg_prefix *prefix;
+    VG_TRY(VG_NEW(&rows, batch->rows, "targets"));
+    vg_status status;
+    VG_GO(make_room(a, plan, batch));
+    VG_GO(run_whole(a, plan, batch, &prefix, rows));
+    sum_parts(batch, block, rows, whole);
+    for (int64_t i = 0; i < sets; i++) {
+        const choice c = {.column = -1, .gone = gone + i * block->count * plan->words, .first_word = block->first};
+        VG_GO(erase_choice(a, plan, batch, prefix, &c, batch->target, rows));
+        sum_parts(batch, block, rows, f + i * block->count);
+    }
+done:
+    free(rows);
+    if (a->engine != NULL)
+        vg_engine_reset(a->engine);
+    return status;
+}
+
+vg_status vg_attribution_erase(vg_attribution *a, int64_t block, int64_t words, bool mask, int64_t sets, const uint8_t *gone, double *whole,
+                               double *f)
+{
+    const vg_sweep_plan plan = {.kind = VG_SWEEP_ERASURE, .words = words, .erase = mask ? VG_ERASE_MASK : VG_ERASE_DELETE};
+    const vg_batch_kind kind = kind_of(a, &plan);
+    const vg_word_block *at = &a->blocks[block];
+    vg_batch batch;
+    VG_TRY(vg_batch_make(a, &kind, at, &batch));
+    vg_status status = VG_OK;
+    for (int64_t i = 0; i < at->count; i++)
+        whole[i] = NAN;
+    for (int64_t i = 0; i < sets * at->count; i++)
+        f[i] = NAN;
+    if (batch.rows > 0)
+        status = erase_sets(a, &plan, &batch, at, sets, gone, whole, f);
     vg_batch_free(&batch);
     return status;
 }

@@ -256,3 +256,10 @@ const char *const *vg_space_methods(void)
         methods[i] = spaces[i].method;
     return methods;
 }
+
+bool vg_space_scores_words(const char *method, bool by_word)
+{
+    const vg_space *space = vg_space_find(method);
+    bool may_be = space != NULL && strcmp(method, "layer_conductance") == 0;
+    return space != NULL && (space->columns == VG_COLUMNS_WORDS || (may_be && by_word));
+}

@@ -99,6 +99,24 @@ done:
     return status;
 }
 
+/* The gradient of <seed of the word, state of a layer> of every row, instead of that of its prediction. */
+static vg_status differentiate_state(vg_attribution *a, vg_window_sweep *sweep)
+{
+    const vg_batch *batch = sweep->batch;
+    int64_t width = sweep->width;
+    vg_cotangents cotangents;
+    float *seeds;
+    VG_TRY(VG_NEW(&seeds, batch->rows * width, "seeds of words"));
+    for (int64_t b = 0; b < batch->rows; b++)
+        memcpy(seeds + b * width, a->context.seed + batch->windows[b].word * width, (size_t)width * sizeof *seeds);
+    vg_status status = a->device->ops->up(a->device, sweep->product, seeds, (size_t)(batch->rows * width) * sizeof *seeds);
+    free(seeds);
+    VG_TRY(status);
+    VG_TRY(vg_engine_vjp_state(a->engine, sweep->tape, a->context.seed_layer, sweep->product, 0, &cotangents));
+    sweep->gradients = cotangents.input;
+    return VG_OK;
+}
+
 /* f of every row, and its gradient down to the attributed words. */
 static vg_status differentiate(vg_attribution *a, vg_window_sweep *sweep)
 {
@@ -136,7 +154,9 @@ static vg_status compute(vg_attribution *a, const vg_sweep_plan *plan, vg_window
         batch->target[b] = -1;
     VG_TRY(ops->up(a->device, sweep->token, batch->target, (size_t)batch->rows * sizeof *batch->target));
     VG_TRY(forward(a, sweep, plan->gradient, plan->kind == VG_SWEEP_WORD));
-    return plan->gradient ? differentiate(a, sweep) : VG_OK;
+    if (!plan->gradient)
+        return VG_OK;
+    return a->context.seed != NULL ? differentiate_state(a, sweep) : differentiate(a, sweep);
 }
 
 static vg_status read_entry(vg_attribution *a, const vg_window_sweep *sweep, const vg_entry *entry, const vg_sink *sink)

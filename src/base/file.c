@@ -42,6 +42,12 @@ void vg_file_close(vg_file *file)
     *file = (vg_file){0};
 }
 
+void vg_file_forget(const vg_file *file)
+{
+    if (file->data != NULL)
+        madvise((void *)file->data, file->size, MADV_DONTNEED); /* advice: where it is not taken, nothing is lost */
+}
+
 size_t vg_utf8_valid(const char *text, size_t size)
 {
     const uint8_t *bytes = (const uint8_t *)text;

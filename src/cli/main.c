@@ -16,7 +16,10 @@ static const struct {
     {"fit", vg_command_fit, "predict the responses from features.h5: results.h5"},
     {"check", vg_command_check, "validate a study and estimate its cost, without computing"},
     {"simulate", vg_command_simulate, "write simulated responses with a known truth"},
+    {"faithfulness", vg_command_faithfulness, "whether the words that a method ranks first are those the model used"},
     {"table", vg_command_table, "print the scores of a results.h5"},
+    {"explain-brain", vg_command_explain_brain, "which words drive a voxel's or region's predicted response"},
+    {"bench", vg_command_bench, "measure the speed of this machine, as JSON"},
     {"info", vg_command_info, "build, libraries, devices"},
 };
 
@@ -27,7 +30,7 @@ static void print_help(void)
     printf("voxgrad explains a language model word by word, and asks how well each explanation predicts the brain.\n\n"
            "usage: voxgrad COMMAND [OPTIONS] ...\n       mpirun -n 4 voxgrad run STUDY.yaml\n\ncommands:\n");
     for (int i = 0; i < COMMANDS; i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        printf("  %-13s %s\n", commands[i].name, commands[i].summary);
     printf("\n\"voxgrad COMMAND --help\" says more, with examples.\n");
 }
 

@@ -8,12 +8,6 @@
 
 #include "ridge.h"
 
-struct vg_banded {
-    const vg_ridge_plan *plan;
-    vg_ridge_design **designs; /* (draws) */
-    int64_t draws;
-};
-
 /* ---- draws ---------------------------------------------------------------------------------------------------------------- */
 
 enum { TRIES = 64 }; /* random numbers set aside for one weight */
@@ -58,15 +52,32 @@ static double value(const vg_samples *x, int64_t t, int64_t j)
     return x->type == VG_F32 ? (double)((const float *)x->data)[at] : ((const double *)x->data)[at];
 }
 
-/* The bands side by side, band b times sqrt(weights[b]): (T, p). */
-static void scale_bands(const vg_samples *bands, int64_t count, const double *weights, int64_t columns, double *x)
+/* The bands side by side. */
+static vg_status take_bands(const vg_samples *bands, int64_t count, vg_banded *banded)
 {
-    for (int64_t b = 0, first = 0; b < count; first += bands[b].columns, b++) {
-        double by = sqrt(weights[b]);
-        for (int64_t t = 0; t < bands[b].rows; t++)
-            for (int64_t j = 0; j < bands[b].columns; j++)
-                x[t * columns + first + j] = by * value(&bands[b], t, j);
-    }
+    int64_t rows = banded->plan->folds->rows, columns = banded->columns;
+    VG_TRY(VG_NEW(&banded->features, rows * columns, "features of bands"));
+    VG_TRY(VG_NEW(&banded->band, columns, "features of bands"));
+    for (int64_t b = 0, first = 0; b < count; first += bands[b].columns, b++)
+        for (int64_t j = 0; j < bands[b].columns; j++) {
+            banded->band[first + j] = b;
+            for (int64_t t = 0; t < rows; t++)
+                banded->features[t * columns + first + j] = value(&bands[b], t, j);
+        }
+    return VG_OK;
+}
+
+/* One draw's design: columns times the root of their band's weight, after they were standardised where the plan does so. */
+static vg_status make_draw(const vg_banded *banded, const double *weights, double *root, double *x, vg_ridge_design **design)
+{
+    const vg_ridge_plan *plan = banded->plan;
+    int64_t rows = plan->folds->rows, columns = banded->columns;
+    for (int64_t j = 0; j < columns; j++)
+        root[j] = sqrt(weights[banded->band[j]]);
+    for (int64_t e = 0; e < rows * columns; e++)
+        x[e] = banded->features[e] * (plan->standardize ? 1.0 : root[e % columns]);
+    return ridge_design_create(banded->device, plan, (vg_samples){VG_F64, x, rows, columns, columns}, plan->standardize ? root : NULL, 0,
+                               design);
 }
 
 static vg_status check(const vg_ridge_plan *plan, const vg_samples *bands, int64_t band_count, const double *weights, int64_t draws,
@@ -75,8 +86,6 @@ static vg_status check(const vg_ridge_plan *plan, const vg_samples *bands, int64
     *columns = 0;
     if (band_count < 1 || draws < 1)
         return vg_fail(VG_INVALID, "banded ridge needs a band and a draw, not %lld and %lld", (long long)band_count, (long long)draws);
-    if (plan->standardize)
-        return vg_fail(VG_INVALID, "banded ridge scales its bands: features cannot be standardised by training rows; use standardize: run");
     for (int64_t b = 0; b < band_count; b++) {
         if (bands[b].rows != plan->folds->rows)
             return vg_fail(VG_INVALID, "band %lld has %lld rows, the folds %lld", (long long)b + 1, (long long)bands[b].rows,
@@ -93,21 +102,26 @@ vg_status vg_banded_create(vg_device *device, const vg_ridge_plan *plan, const v
                            int64_t draws, vg_banded **banded)
 {
     int64_t columns;
-    double *x = NULL;
+    double *x = NULL, *root = NULL;
     vg_status status;
     *banded = NULL;
     VG_TRY(check(plan, bands, band_count, weights, draws, &columns));
     VG_GO(VG_NEW(banded, 1, "banded ridge"));
-    (*banded)->plan = plan;
+    **banded = (vg_banded){.device = device, .plan = plan, .band_count = band_count, .columns = columns};
     VG_GO(VG_NEW(&(*banded)->designs, draws, "draws of band weights"));
+    VG_GO(VG_NEW(&(*banded)->weights, draws * band_count, "draws of band weights"));
+    memcpy((*banded)->weights, weights, (size_t)(draws * band_count) * sizeof(double));
+    VG_GO(VG_NEW(&(*banded)->kept, plan->folds->outer_count * draws, "draws of band weights"));
+    VG_GO(take_bands(bands, band_count, *banded));
     VG_GO(VG_NEW(&x, plan->folds->rows * columns, "features of bands"));
+    VG_GO(VG_NEW(&root, columns, "features of bands"));
     for (int64_t i = 0; i < draws; i++) {
-        scale_bands(bands, band_count, weights + i * band_count, columns, x);
-        VG_GO(vg_ridge_design_create(device, plan, (vg_samples){VG_F64, x, plan->folds->rows, columns, columns}, &(*banded)->designs[i]));
+        VG_GO(make_draw(*banded, weights + i * band_count, root, x, &(*banded)->designs[i]));
         (*banded)->draws++;
     }
 done:
     free(x);
+    free(root);
     if (status != VG_OK) {
         vg_banded_free(*banded);
         *banded = NULL;
@@ -122,6 +136,12 @@ void vg_banded_free(vg_banded *banded)
     for (int64_t i = 0; i < banded->draws; i++)
         vg_ridge_design_free(banded->designs[i]);
     free(banded->designs);
+    for (int64_t i = 0; banded->kept != NULL && i < banded->plan->folds->outer_count * banded->draws; i++)
+        free(banded->kept[i]);
+    free(banded->kept);
+    free(banded->features);
+    free(banded->weights);
+    free(banded->band);
     free(banded);
 }
 
@@ -194,12 +214,16 @@ static void write_results(const search *s, const vg_ridge_plan *plan, int64_t vo
                 r->inner_r2[k * r->ld + v] = dead ? (double)NAN : s->inner[k * voxels + v];
             if (r->draw != NULL)
                 r->draw[k * r->ld + v] = s->draw[k * voxels + v];
+            if (r->fold_loss != NULL)
+                r->fold_loss[k * r->ld + v] = dead ? (double)NAN : s->loss[k * voxels + v];
+            if (r->fold_total != NULL)
+                r->fold_total[k * r->ld + v] = dead ? (double)NAN : s->total[k * voxels + v];
             if (r->r2 != NULL && k == 0)
                 r->r2[v] = dead ? (double)NAN : pooled(s, plan, voxels, v);
         }
 }
 
-vg_status vg_banded_fit(const vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result)
+vg_status vg_banded_fit(vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result)
 {
     int64_t outers = banded->plan->folds->outer_count, voxels = responses.columns;
     search s = {0};
@@ -213,6 +237,8 @@ vg_status vg_banded_fit(const vg_banded *banded, vg_samples responses, const int
             keep_better(&s, &s.now[i], (int32_t)(first + i), outers * voxels);
     }
     write_results(&s, banded->plan, voxels, result);
+    if (result->split != NULL)
+        VG_GO(ridge_split(banded, responses, order, result, result->split));
 done:
     free(memory);
     free(s.draw);

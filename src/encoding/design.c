@@ -25,6 +25,7 @@ typedef struct {
     int64_t rows, columns, n;   /* n: side of the Grams */
     double *x, *x_there;        /* (T, p) about the mean of all rows: host, device */
     double *scale;              /* (p) sum of squares of the columns of x */
+    const double *weight;       /* (p) what standardised columns are multiplied with; NULL: 1 */
     double *products;           /* host: X' X (p, p), or dual X X' (T, T) */
     double *gram, *w;           /* device: (batch, n, n), (batch, n) */
     double *gram_here, *w_here; /* host: the same */
@@ -154,6 +155,7 @@ static void scales(const building *b, ridge_making *s)
                 square += x * x;
             }
         s->by[j] = is_nothing(square, b->scale[j]) ? 0.0 : b->design->plan->standardize ? sqrt((double)fold->train_rows / square) : 1.0;
+        s->by[j] *= b->weight != NULL ? b->weight[j] : 1.0;
     }
 }
 
@@ -443,15 +445,21 @@ static vg_status check(const vg_ridge_plan *plan, vg_samples features)
 
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design)
 {
-    return vg_ridge_design_principal(device, plan, features, 0, design);
+    return ridge_design_create(device, plan, features, NULL, 0, design);
 }
 
 vg_status vg_ridge_design_principal(vg_device *device, const vg_ridge_plan *plan, vg_samples features, int64_t principal,
                                     vg_ridge_design **design)
 {
+    return ridge_design_create(device, plan, features, NULL, principal, design);
+}
+
+vg_status ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, const double *weight, int64_t principal,
+                              vg_ridge_design **design)
+{
     *design = NULL;
     VG_TRY(check(plan, features));
-    building b = {.device = device, .rows = features.rows, .columns = features.columns};
+    building b = {.device = device, .rows = features.rows, .columns = features.columns, .weight = weight};
     vg_status status;
     VG_GO(VG_NEW(design, 1, "a ridge design"));
     b.design = *design;

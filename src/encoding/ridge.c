@@ -142,6 +142,12 @@ static vg_status fit_side_by_side(const ridge_call *call, int64_t tiles, int thr
 vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
                        const vg_ridge_result *results)
 {
+    return ridge_fit_pass(designs, count, responses, order, results, NULL);
+}
+
+vg_status ridge_fit_pass(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
+                         const vg_ridge_result *results, const ridge_shared *shared)
+{
     if (count < 1 || responses.columns < 1)
         return VG_OK;
     VG_TRY(check(designs, count, responses, order));
@@ -149,6 +155,7 @@ vg_status vg_ridge_fit(vg_ridge_design *const *designs, int64_t count, vg_sample
     ridge_call call = {.plan = designs[0]->plan, .layout = &designs[0]->layout, .designs = designs, .count = count, .responses = responses};
     call.order = order;
     call.results = results;
+    call.shared = shared;
     for (int64_t i = 0; i < count; i++) {
         const vg_ridge_result *r = &results[i];
         call.correlation |= r->score || r->alpha || r->fold_score || r->inner_score;

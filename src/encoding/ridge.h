@@ -84,6 +84,10 @@ typedef struct {
     const double *vectors, *w;
 } ridge_making;
 
+/* vg_ridge_design_create, of columns that are multiplied with weight (p) after they were standardised by training rows. */
+vg_status ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, const double *weight, int64_t principal,
+                              vg_ridge_design **design);
+
 /* Makes the factor: by directions where that takes fewer operations a voxel, else by rows. */
 vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor);
 
@@ -107,6 +111,23 @@ vg_status ridge_multiply(vg_device *device, bool transpose_a, bool transpose_b, 
 /* Frees memory of the device, NULL too. */
 void ridge_device_free(vg_device *device, void *memory);
 
+/* ---- banded (banded.c, split.c) ------------------------------------------------------------------------------------------- */
+
+struct vg_banded {
+    vg_device *device;
+    const vg_ridge_plan *plan;
+    vg_ridge_design **designs; /* (draws) */
+    int64_t draws, band_count, columns;
+    int64_t *band;              /* (columns) the band of a column */
+    double *features, *weights; /* (T, columns) the bands side by side, (draws, band_count) */
+    double **kept; /* (outer, draws) split.c's eigenvectors and eigenvalues, once made, while they take BANDED_KEEPS bytes at most */
+    int64_t kept_bytes;
+};
+enum { BANDED_KEEPS = 128 << 20 };
+
+/* split (band_count, v), rows ld apart: the product measure of every band, of the draws and penalties chosen (outer, v; ld too). */
+vg_status ridge_split(vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *chosen, double *split);
+
 /* ---- fits ----------------------------------------------------------------------------------------------------------------- */
 
 /* Spaces first .. end - 1, side by side: features (T, columns) of all that are primal. */
@@ -115,6 +136,18 @@ typedef struct {
     void *features;
     bool owned;
 } ridge_stack;
+
+/* Penalties shared by voxels (shared.c), by r and by r2: a first pass fills curve (space, outer, penalty, all voxels), the mean over inner
+ * folds of r, or r2; then, where chosen, a second one takes choice (space, outer, all voxels). */
+typedef struct {
+    bool chosen;
+    double *curve[2];
+    int32_t *choice[2];
+} ridge_shared;
+
+/* vg_ridge_fit, or one pass of shared.c. */
+vg_status ridge_fit_pass(vg_ridge_design *const *designs, int64_t count, vg_samples responses, const int32_t *order,
+                         const vg_ridge_result *results, const ridge_shared *shared);
 
 /* One call of vg_ridge_fit; shared by the tiles, which read it only. */
 typedef struct {
@@ -128,6 +161,7 @@ typedef struct {
     vg_samples responses;
     const int32_t *order;
     const vg_ridge_result *results;
+    const ridge_shared *shared; /* or NULL */
 } ridge_call;
 
 /* The working memory of one tile at a time on one device (a CPU device of one thread shares memory with the designs' device). */

@@ -354,11 +354,37 @@ static double *row_of(double *table, int64_t ld, int64_t row, int64_t column)
     return table != NULL ? table + row * ld + column : NULL;
 }
 
+/* The penalties of a fold: the best ones, or those that were chosen for all voxels that share one. measure 0: by r, 1: by r2. */
+static vg_status decide(ridge_tile *f, int64_t table, int64_t column, const place *at, int measure)
+{
+    const ridge_shared *shared = f->call->shared;
+    if (shared == NULL)
+        return choose(f, at, measure == 0 ? f->score : f->loss_sum, measure == 1);
+    const int32_t *choice = shared->choice[measure] + table * f->call->responses.columns + column;
+    VG_TRY(zero(f, f->best, at->voxels));
+    return f->device->ops->up(f->device, f->choice, choice, (size_t)at->voxels * sizeof(int32_t));
+}
+
+/* The first pass of shared penalties: the inner folds' scores of every penalty, r and r2, to the host. */
+static vg_status keep_curves(ridge_tile *f, int64_t table, int64_t column, const place *at)
+{
+    int64_t v = at->voxels, all = f->call->responses.columns, alphas = f->call->plan->alpha_count;
+    for (int64_t a = 0; a < alphas; a++) {
+        int64_t to = (table * alphas + a) * all + column;
+        if (f->call->correlation)
+            VG_TRY(put(f, f->score + a * v, v, f->call->shared->curve[0] + to));
+        if (f->call->loss)
+            VG_TRY(put_r2(f, f->loss_sum + a * v, f->total, v, f->call->shared->curve[1] + to));
+    }
+    return VG_OK;
+}
+
 /* Choice by r, and what it scores on the outer fold (NULL: folds are not nested). */
-static vg_status outer_correlation(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at,
+static vg_status outer_correlation(ridge_tile *f, const vg_ridge_result *r, int64_t table, int64_t column, const place *at,
                                    const scoring *outer)
 {
-    VG_TRY(choose(f, at, f->score, false));
+    int64_t k = table % f->call->plan->folds->outer_count;
+    VG_TRY(decide(f, table, column, at, 0));
     VG_TRY(put_alphas(f, at->voxels, row_of(r->alpha, r->ld, k, column)));
     VG_TRY(put(f, f->best, at->voxels, row_of(r->inner_score, r->ld, k, column)));
     const double *result = f->best;
@@ -396,13 +422,13 @@ static vg_status lose(ridge_tile *f, const place *at, scoring s)
 }
 
 /* Choice by r2, and what it loses; after the last fold, r2. */
-static vg_status outer_loss(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, const scoring *outer)
+static vg_status outer_loss(ridge_tile *f, const vg_ridge_result *r, int64_t table, int64_t column, const place *at, const scoring *outer)
 {
-    int64_t voxels = at->voxels, outers = f->call->plan->folds->outer_count;
+    int64_t voxels = at->voxels, outers = f->call->plan->folds->outer_count, k = table % outers;
     bool by_fold = outer != NULL && outer->score.by_fold;
     double *loss = row_of(r->fold_loss, r->ld, k, column), *total = row_of(r->fold_total, r->ld, k, column),
            *r2 = row_of(r->r2, 0, 0, column);
-    VG_TRY(choose(f, at, f->loss_sum, true));
+    VG_TRY(decide(f, table, column, at, 1));
     VG_TRY(put_alphas(f, voxels, row_of(r->r2_alpha, r->ld, k, column)));
     VG_TRY(put_r2(f, f->best, f->total, voxels, row_of(r->inner_r2, r->ld, k, column)));
     for (int64_t v = 0; v < voxels; v++)
@@ -432,13 +458,20 @@ static vg_status fit_design(ridge_tile *f, int64_t i, int64_t column, const plac
     for (int64_t k = 0, first = f->call->layout->outer_sets; k < folds->outer_count; first += folds->outer[k].inner_count, k++) {
         scoring outer;
         const scoring *nested = folds->nested ? &outer : NULL;
-        VG_TRY(score_inner(f, design, first, folds->outer[k].inner_count, at));
+        const ridge_shared *shared = f->call->shared;
+        int64_t table = i * folds->outer_count + k;
+        if (shared == NULL || !shared->chosen)
+            VG_TRY(score_inner(f, design, first, folds->outer[k].inner_count, at));
+        if (shared != NULL && !shared->chosen) {
+            VG_TRY(keep_curves(f, table, column, at));
+            continue;
+        }
         if (nested != NULL)
             VG_TRY(prepare(f, design, k, at, &outer));
         if (f->call->correlation)
-            VG_TRY(outer_correlation(f, r, k, column, at, nested));
+            VG_TRY(outer_correlation(f, r, table, column, at, nested));
         if (f->call->loss)
-            VG_TRY(outer_loss(f, r, k, column, at, nested));
+            VG_TRY(outer_loss(f, r, table, column, at, nested));
     }
     return VG_OK;
 }

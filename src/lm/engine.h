@@ -24,6 +24,9 @@ struct vg_engine {
 /* Runs one operation of the device table, and passes a failure up. */
 #define VG_RUN(engine, operation, ...) VG_TRY((engine)->paper ? VG_OK : (engine)->device->ops->operation((engine)->device, __VA_ARGS__))
 
+/* Has block l's weights in their place before it is run. */
+#define VG_BRING(engine, l) VG_TRY((engine)->paper ? VG_OK : vg_model_bring((engine)->model, (l)))
+
 /* Zeroed host memory that lives until the engine is released below it. */
 vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t size);
 #define VG_OWN(engine, pointer, count) vg_engine_own((engine), (void **)(pointer), (count), sizeof **(pointer))

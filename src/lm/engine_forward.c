@@ -226,6 +226,7 @@ static vg_status run_block(vg_engine *engine, vg_pass *pass, int64_t l, float *i
     int64_t rows = pass->B * pass->S, Q = l == shape->layers - 1 ? pass->last_queries : pass->S, keys = pass->P + pass->S;
     size_t mark = engine->arena.used;
     float *normed;
+    VG_BRING(engine, l);
     VG_TRY(take_tape(engine, pass, input, Q, tape));
     mark = pass->keep ? engine->arena.used : mark;
     VG_TRY(VG_TAKE(&engine->arena, &normed, rows * shape->width, "normed residual"));

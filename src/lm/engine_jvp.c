@@ -181,6 +181,7 @@ static vg_status run_blocks(const sweep *s, float **layer, float **attention, vg
 {
     for (int64_t l = 0; l < s->engine->model->config.shape.layers; l++) {
         size_t mark = s->engine->arena.used;
+        VG_BRING(s->engine, l);
         VG_TRY(run_block(s, l, layer[l], layer[l + 1], attention != NULL ? attention[l] : NULL, make));
         s->engine->arena.used = mark;
     }

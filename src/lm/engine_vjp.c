@@ -198,6 +198,17 @@ static vg_status block_back(const sweep *s, int64_t l, const float *dy, float *d
     return VG_OK;
 }
 
+/* A cotangent (B, width) of the last position into dx (B, positions, width), zero elsewhere. */
+static vg_status put_last(const sweep *s, const float *dlast, int64_t positions, float *dx)
+{
+    vg_engine *engine = s->engine;
+    int64_t B = s->pass->B, width = engine->model->config.shape.width;
+    vg_view last = vg_last(dx, B, positions, width, 1);
+    VG_RUN(engine, fill, dx, B * positions * width, 0.0f);
+    VG_RUN(engine, copy, last.data, last.ld, dlast, width, B, width);
+    return VG_OK;
+}
+
 /* dx of the last block's output, (B, 1, width), or (B, T, width) where everywhere. */
 static vg_status head_back(const sweep *s, const vg_tape *tape, const float *dlogits, float *dx)
 {
@@ -213,12 +224,21 @@ static vg_status head_back(const sweep *s, const vg_tape *tape, const float *dlo
         VG_TRY(VG_TAKE(&engine->arena, &dend, B * width, "final residual"));
     VG_TRY(vg_linear_back(engine, &model->head, 0, shape->vocabulary, dlogits, 0.0, (vg_view){dfinal, B, width}));
     VG_RUN(engine, norm_vjp, &norm, end.data, dfinal, false, dend);
-    if (tape->everywhere) {
-        vg_view last = vg_last(dx, B, s->T, width, 1);
-        VG_RUN(engine, fill, dx, B * s->T * width, 0.0f);
-        VG_RUN(engine, copy, last.data, last.ld, dend, width, B, width);
-    }
-    return VG_OK;
+    return tape->everywhere ? put_last(s, dend, s->T, dx) : VG_OK;
+}
+
+/* Where a sweep begins: at the logits (layer -1), or at what a layer has at the last position. */
+typedef struct {
+    int64_t layer;
+    const float *cotangent; /* (B, vocabulary or width) */
+} start;
+
+static vg_status begin_at(const sweep *s, const vg_tape *tape, const start *from, int64_t layer, float *dx)
+{
+    int64_t layers = s->engine->model->config.shape.layers;
+    if (from->layer < 0)
+        return head_back(s, tape, from->cotangent, dx);
+    return put_last(s, from->cotangent, layer == layers && !tape->everywhere ? 1 : s->T, dx);
 }
 
 /* Room for the cotangents asked for; where layers are not, two buffers take turns and [0] is the one that ends as the input's. */
@@ -242,7 +262,7 @@ static vg_status take_cotangents(const sweep *s, bool layers, float **layer, vg_
     return VG_OK;
 }
 
-static vg_status run(vg_engine *engine, const vg_tape *tape, const float *dlogits, int64_t from, bool layers, vg_cotangents *out)
+static vg_status run(vg_engine *engine, const vg_tape *tape, const start *at, int64_t from, bool layers, vg_cotangents *out)
 {
     const vg_model_shape *shape = &engine->model->config.shape;
     sweep s = {.engine = engine, .pass = tape->inner, .from = from, .T = tape->length - from};
@@ -254,9 +274,11 @@ static vg_status run(vg_engine *engine, const vg_tape *tape, const float *dlogit
     VG_TRY(take_cotangents(&s, layers, layer, out));
     size_t mark = engine->arena.used;
     VG_TRY(begin(engine, tape->inner, from, &s));
-    VG_TRY(head_back(&s, tape, dlogits, layer[shape->layers]));
-    for (int64_t l = shape->layers - 1; l >= 0; l--) {
+    int64_t top = at->layer < 0 ? shape->layers : at->layer;
+    VG_TRY(begin_at(&s, tape, at, top, layer[top]));
+    for (int64_t l = top - 1; l >= 0; l--) {
         size_t block_mark = engine->arena.used;
+        VG_BRING(engine, l);
         VG_TRY(block_back(&s, l, layer[l + 1], layer[l], layers ? out->attention[l] : NULL));
         engine->arena.used = block_mark;
     }
@@ -267,7 +289,18 @@ static vg_status run(vg_engine *engine, const vg_tape *tape, const float *dlogit
 vg_status vg_engine_vjp(vg_engine *engine, const vg_tape *tape, const float *dlogits, int64_t from, bool layers, vg_cotangents *out)
 {
     vg_mark mark = vg_engine_mark(engine);
-    vg_status status = run(engine, tape, dlogits, from, layers, out);
+    vg_status status = run(engine, tape, &(start){-1, dlogits}, from, layers, out);
+    if (status != VG_OK)
+        vg_engine_release(engine, mark);
+    return status;
+}
+
+vg_status vg_engine_vjp_state(vg_engine *engine, const vg_tape *tape, int64_t layer, const float *dstate, int64_t from, vg_cotangents *out)
+{
+    vg_mark mark = vg_engine_mark(engine);
+    vg_status status = layer < 0 || layer > engine->model->config.shape.layers
+                           ? vg_fail(VG_DEFECT, "engine: a cotangent of layer %lld", (long long)layer)
+                           : run(engine, tape, &(start){layer, dstate}, from, false, out);
     if (status != VG_OK)
         vg_engine_release(engine, mark);
     return status;

@@ -1,6 +1,7 @@
 /* model: puts the weights on the device, as the engine reads them: every matrix (out, in), queries, keys and values in one. One walk over
- * the tensors that config and family call for serves to check the files (all of them before any work), to load, and to draw random weights.
- */
+ * the tensors that config and family call for serves to check the files (all of them before any work), to load, and to draw random
+ * weights. Where memory does not hold all blocks in float32 they share one place, and the walk over a block is taken again before each run
+ * of it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,15 @@ static vg_status take_weights(vg_arena *arena, vg_model *model)
     VG_TRY(VG_TAKE(arena, &model->embedding, shape->vocabulary * shape->width, "weights"));
     if (shape->learned_positions)
         VG_TRY(VG_TAKE(arena, &model->position, shape->positions * shape->width, "weights"));
-    for (int64_t l = 0; l < shape->layers; l++)
+    size_t begin = arena->used;
+    for (int64_t l = 0; l < shape->layers; l++) {
+        if (l > 0 && model->stream != NULL)
+            arena->used = begin;
+        size_t before = arena->used;
         VG_TRY(take_block(arena, config, &model->blocks[l]));
+        model->stride = (int64_t)((arena->used - before) / sizeof(float));
+    }
+    model->before = (int64_t)(begin / sizeof(float));
     VG_TRY(take_norm(arena, config, &model->final_norm));
     model->head = (vg_linear){.in = shape->width, .out = shape->vocabulary, .weight = model->embedding};
     if (!config->tied)
@@ -63,6 +71,7 @@ static vg_status take_weights(vg_arena *arena, vg_model *model)
 
 typedef struct {
     char name[160];
+    int64_t layer; /* -1: of no block */
     vg_role role;
     bool is_bias;
     int64_t rows, columns; /* as the engine has it; a vector is one column */
@@ -81,7 +90,7 @@ typedef struct {
 static vg_status visit_one(const walk *w, vg_role role, int64_t layer, bool is_bias, int64_t rows, int64_t columns, float *place)
 {
     const vg_family *family = w->model->config.family;
-    vg_slot slot = {.role = role, .is_bias = is_bias, .rows = rows, .columns = columns};
+    vg_slot slot = {.layer = layer, .role = role, .is_bias = is_bias, .rows = rows, .columns = columns};
     char block[32] = "";
     if (place == NULL)
         return VG_OK;
@@ -255,13 +264,23 @@ static vg_status load_slot(void *context, const vg_slot *slot)
 {
     const load *to = context;
     VG_TRY(vg_tensor_read(vg_tensors_find(to->tensors, slot->name), to->values));
+    vg_tensors_forget(to->tensors);
     return put(to, slot, turn(to, slot));
+}
+
+/* Where the tensor would begin if every block had its own place: its numbers are drawn for that. */
+static uint64_t number_of(const vg_model *model, const vg_slot *slot)
+{
+    int64_t place = slot->place - model->memory, shared = 0;
+    if (model->stream != NULL && place >= model->before)
+        shared = slot->layer >= 0 ? slot->layer : model->config.shape.layers - 1;
+    return (uint64_t)(place + shared * model->stride);
 }
 
 static vg_status draw_slot(void *context, const vg_slot *slot)
 {
     const load *to = context;
-    uint64_t first = (uint64_t)(slot->place - to->model->memory);
+    uint64_t first = number_of(to->model, slot);
     int64_t count = slot->rows * slot->columns;
     double scale = slot->is_bias || is_norm(slot) ? 0.0 : to->model->config.initializer_range;
     float mean = is_norm(slot) && !slot->is_bias ? 1.0f : 0.0f;
@@ -296,6 +315,12 @@ done:
     return status;
 }
 
+/* Whether the family keeps tensors otherwise than the engine reads them. */
+static bool turns(const vg_model *model)
+{
+    return model->config.family->transposed || model->config.family->qkv == VG_BY_HEAD;
+}
+
 static vg_status count_largest(void *context, const vg_slot *slot)
 {
     int64_t *largest = context;
@@ -313,7 +338,7 @@ static vg_status fill(vg_model *model, const char *prefix, const vg_tensors *ten
     vg_status status;
     VG_GO(visit_all(&counting));
     VG_GO(VG_NEW(&to.values, largest, "weights of one tensor"));
-    VG_GO(VG_NEW(&to.turned, largest, "weights of one tensor"));
+    VG_GO(VG_NEW(&to.turned, turns(model) ? largest : 0, "weights of one tensor"));
     VG_GO(VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings"));
     VG_GO(visit_all(&filling));
     VG_GO(put_angles(model));
@@ -326,6 +351,13 @@ done:
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------- */
 
+static vg_status take_config(const char *path, const uint8_t *data, size_t size, vg_model *model)
+{
+    VG_TRY(vg_config_parse(path, data, size, &model->config));
+    model->hash = vg_crc32c(0, data, size);
+    return VG_NEW(&model->blocks, model->config.shape.layers, "blocks");
+}
+
 static vg_status read_config(const char *folder, vg_model *model)
 {
     char *path;
@@ -333,9 +365,7 @@ static vg_status read_config(const char *folder, vg_model *model)
     vg_status status;
     VG_TRY(vg_format(&path, "%s/config.json", folder));
     VG_GO(vg_file_open(path, &file));
-    VG_GO(vg_config_parse(path, file.data, file.size, &model->config));
-    model->hash = vg_crc32c(0, file.data, file.size);
-    VG_GO(VG_NEW(&model->blocks, model->config.shape.layers, "blocks"));
+    VG_GO(take_config(path, file.data, file.size, model));
 done:
     vg_file_close(&file);
     free(path);
@@ -358,24 +388,100 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
     return take_weights(&arena, model);
 }
 
-static vg_status open_model(vg_model *model, const char *folder, const vg_model_options *options, vg_tensors *tensors, check *c)
+/* Room for a block's largest tensor, to bring blocks by. */
+static vg_status make_stream(vg_model *model)
+{
+    int64_t largest = 0;
+    walk counting = {.model = model, .prefix = "", .visit = count_largest, .context = &largest};
+    VG_TRY(visit_block(&counting, 0));
+    VG_TRY(VG_NEW(&model->stream->values, largest, "weights of one tensor"));
+    VG_TRY(VG_NEW(&model->stream->turned, turns(model) ? largest : 0, "weights of one tensor"));
+    model->bytes += (size_t)largest * sizeof(float) * (turns(model) ? 2 : 1);
+    return VG_OK;
+}
+
+vg_status vg_model_bring(const vg_model *model, int64_t l)
+{
+    vg_stream *stream = model->stream;
+    if (stream == NULL || stream->held == l)
+        return VG_OK;
+    load to = {.model = model, .tensors = &stream->tensors, .seed = stream->seed, .values = stream->values, .turned = stream->turned};
+    walk filling = {.model = model, .prefix = stream->prefix, .visit = stream->random ? draw_slot : load_slot, .context = &to};
+    stream->held = -1;
+    VG_TRY(visit_block(&filling, l));
+    stream->held = l;
+    return VG_OK;
+}
+
+/* The bytes of the weights, and each one's place, on paper. */
+static vg_status measure(vg_model *model, size_t *bytes)
 {
     vg_arena paper = {.memory = (void *)256, .size = PTRDIFF_MAX};
-    VG_TRY(read_config(folder, model));
     VG_TRY(take_weights(&paper, model));
-    if (options->random) {
-        model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
-        VG_TRY(take_device_memory(model, paper.used));
-        return fill(model, "", NULL, options->seed);
+    *bytes = paper.used;
+    model->bytes = paper.used + (size_t)(model->config.shape.vocabulary * model->config.shape.width) * sizeof(float);
+    return VG_OK;
+}
+
+/* All blocks in memory, or one at a time, as the limit says; takes that memory. */
+static vg_status settle(vg_model *model, int64_t limit)
+{
+    size_t bytes;
+    VG_TRY(measure(model, &bytes));
+    if (limit > 0 && model->bytes > (size_t)limit) {
+        VG_TRY(VG_NEW(&model->stream, 1, "model"));
+        model->stream->held = -1;
+        VG_TRY(measure(model, &bytes));
+        VG_TRY(make_stream(model));
     }
+    if (limit > 0 && model->bytes > (size_t)limit)
+        return vg_fail(VG_NO_MEMORY, "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
+                       1e-6 * (double)model->bytes, (long long)model->config.shape.layers, 1e-6 * (double)limit);
+    return take_device_memory(model, bytes);
+}
+
+static vg_status draw_model(vg_model *model, const vg_model_options *options)
+{
+    model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
+    VG_TRY(settle(model, options->memory));
+    if (model->stream != NULL) {
+        model->stream->random = true;
+        model->stream->seed = options->seed;
+        model->stream->prefix = "";
+    }
+    return fill(model, "", NULL, options->seed);
+}
+
+static uint32_t hash_file(uint32_t crc, const vg_file *file)
+{
+    const size_t piece = (size_t)64 << 20;
+    for (size_t at = 0; at < file->size; at += piece) {
+        crc = vg_crc32c(crc, file->data + at, file->size - at < piece ? file->size - at : piece);
+        vg_file_forget(file);
+    }
+    return crc;
+}
+
+static vg_status open_model(vg_model *model, const char *folder, const vg_model_options *options, vg_tensors *tensors, check *c)
+{
+    size_t bytes;
+    VG_TRY(read_config(folder, model));
+    if (options->random)
+        return draw_model(model, options);
+    VG_TRY(measure(model, &bytes));
     VG_TRY(vg_tensors_open(folder, tensors));
     const char *prefix = find_prefix(model->config.family, tensors);
     *c = (check){.tensors = tensors, .config = &model->config, .folder = folder};
     VG_TRY(check_files(model, prefix, c));
-    VG_TRY(take_device_memory(model, paper.used));
+    VG_TRY(settle(model, options->memory));
     VG_TRY(fill(model, prefix, tensors, 0));
     for (int64_t i = 0; i < tensors->file_count; i++)
-        model->hash = vg_crc32c(model->hash, tensors->files[i].data, tensors->files[i].size);
+        model->hash = hash_file(model->hash, &tensors->files[i]);
+    if (model->stream != NULL) {
+        model->stream->prefix = prefix;
+        model->stream->tensors = *tensors;
+        *tensors = (vg_tensors){0};
+    }
     return VG_OK;
 }
 
@@ -396,12 +502,32 @@ vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_op
     return status;
 }
 
+vg_status vg_model_draw(vg_device *device, const char *config, uint64_t seed, vg_model **model)
+{
+    VG_TRY(VG_NEW(model, 1, "model"));
+    (*model)->device = device;
+    vg_status status = take_config("config", (const uint8_t *)config, strlen(config), *model);
+    if (status == VG_OK)
+        status = draw_model(*model, &(vg_model_options){.random = true, .seed = seed});
+    if (status != VG_OK) {
+        vg_model_close(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
 void vg_model_close(vg_model *model)
 {
     if (model == NULL)
         return;
     if (model->memory != NULL)
         model->device->ops->free(model->device, model->memory);
+    if (model->stream != NULL) {
+        vg_tensors_close(&model->stream->tensors);
+        free(model->stream->values);
+        free(model->stream->turned);
+    }
+    free(model->stream);
     free(model->host_embedding);
     free(model->blocks);
     free(model);
@@ -410,6 +536,16 @@ void vg_model_close(vg_model *model)
 vg_device *vg_model_device(const vg_model *model)
 {
     return model->device;
+}
+
+size_t vg_model_bytes(const vg_model *model)
+{
+    return model->bytes;
+}
+
+bool vg_model_is_streamed(const vg_model *model)
+{
+    return model->stream != NULL;
 }
 
 const vg_model_shape *vg_model_get_shape(const vg_model *model)

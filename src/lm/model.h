@@ -3,6 +3,7 @@
 #ifndef VOXGRAD_LM_MODEL_H
 #define VOXGRAD_LM_MODEL_H
 
+#include "safetensors.h"
 #include "voxgrad/lm.h"
 
 /* ---- families -------------------------------------------------------------------------------------------------- */
@@ -103,17 +104,33 @@ typedef struct {
     vg_linear down;
 } vg_block;
 
+/* Where not all blocks fit into memory: they share one place, and are brought there from the files, or drawn, when they are run. */
+typedef struct {
+    vg_tensors tensors;
+    const char *prefix;
+    bool random;
+    uint64_t seed;
+    float *values, *turned; /* host: room for a block's largest tensor */
+    int64_t held;           /* the block that is there; -1: none */
+} vg_stream;
+
 struct vg_model {
     vg_device *device;
     vg_config config;
-    float *memory; /* device: all that follows */
+    vg_stream *stream; /* NULL: all blocks are there */
+    size_t bytes;      /* device and host memory that it holds */
+    float *memory;     /* device: all that follows */
     float *embedding, *position;
     vg_norm_weights final_norm;
     vg_linear head;
-    vg_block *blocks;      /* host array, (layers) */
-    float *cosine, *sine;  /* (positions, rotary / 2) */
-    float *host_embedding; /* host */
+    vg_block *blocks;       /* host array, (layers) */
+    float *cosine, *sine;   /* (positions, rotary / 2) */
+    float *host_embedding;  /* host */
+    int64_t before, stride; /* numbers before the blocks, and of one block, in `memory` */
     uint32_t hash;
 };
+
+/* Has block l's weights in their place. */
+vg_status vg_model_bring(const vg_model *model, int64_t l);
 
 #endif

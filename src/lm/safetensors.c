@@ -294,6 +294,12 @@ done:
     return status;
 }
 
+void vg_tensors_forget(const vg_tensors *tensors)
+{
+    for (int64_t i = 0; i < tensors->file_count; i++)
+        vg_file_forget(&tensors->files[i]);
+}
+
 void vg_tensors_close(vg_tensors *tensors)
 {
     for (int64_t i = 0; i < tensors->count; i++)
@@ -340,6 +346,7 @@ static void read_values(const vg_tensor *tensor, float *values)
         memcpy(values, data, (size_t)tensor->count * sizeof(float));
         return;
     }
+#pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < tensor->count; i++) {
         uint16_t bits = (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
         values[i] = tensor->type == VG_TENSOR_F16 ? from_half(bits) : from_bits((uint32_t)bits << 16);
@@ -352,9 +359,12 @@ vg_status vg_tensor_read(const vg_tensor *tensor, float *values)
         return vg_fail(VG_INVALID, "%s: tensor \"%s\": dtype %s is not supported; F32, F16 and BF16 are", tensor->path, tensor->name,
                        tensor->type_name);
     read_values(tensor, values);
+    int64_t first = tensor->count;
+#pragma omp parallel for schedule(static) reduction(min : first)
     for (int64_t i = 0; i < tensor->count; i++)
-        if (!isfinite(values[i]))
-            return vg_fail(VG_INVALID, "%s: tensor \"%s\" %s: element %lld is %g; weights must be finite", tensor->path, tensor->name,
-                           vg_shape_text(tensor->dimensions, tensor->shape), (long long)i, (double)values[i]);
-    return VG_OK;
+        first = !isfinite(values[i]) && i < first ? i : first;
+    if (first == tensor->count)
+        return VG_OK;
+    return vg_fail(VG_INVALID, "%s: tensor \"%s\" %s: element %lld is %g; weights must be finite", tensor->path, tensor->name,
+                   vg_shape_text(tensor->dimensions, tensor->shape), (long long)first, (double)values[first]);
 }

@@ -33,6 +33,9 @@ vg_status vg_tensors_open(const char *folder, vg_tensors *tensors);
 /* Adds the tensors of one file's bytes, which must outlive the collection (any bytes: what fuzzers call). `path` is for messages. */
 vg_status vg_tensors_parse(const char *path, const uint8_t *data, size_t size, vg_tensors *tensors);
 
+/* Lets the files' pages leave memory, until they are read again. */
+void vg_tensors_forget(const vg_tensors *tensors);
+
 void vg_tensors_close(vg_tensors *tensors);
 
 /* The tensor of that name, or NULL. Only of an opened collection. */

@@ -11,12 +11,26 @@ typedef struct {
     int64_t count, *subjects;
     double *mean, *sem, *p; /* p: NULL without a null */
     double shifts;
+    bool unique; /* mean and sem are of unique variance, not of scores */
 } table;
 
 static vg_status read_numbers(const vg_store_file *file, const char *member, int64_t count, double **numbers)
 {
     VG_TRY(VG_NEW(numbers, count, "scores"));
     return vg_store_read(file, "/group_regions", member, VG_STORE_F64, NULL, NULL, *numbers);
+}
+
+/* What a study tests: scores, or the variance that a space explains beyond the nuisance. */
+static vg_status find_tested(const vg_store_file *file, bool *unique)
+{
+    char *tested;
+    *unique = false;
+    if (!vg_store_has_attribute(file, "/group_regions", "tested"))
+        return VG_OK;
+    VG_TRY(vg_store_attribute_text(file, "/group_regions", "tested", &tested));
+    *unique = strcmp(tested, "unique") == 0;
+    free(tested);
+    return VG_OK;
 }
 
 static vg_status read_table(const vg_store_file *file, table *t)
@@ -27,8 +41,9 @@ static vg_status read_table(const vg_store_file *file, table *t)
     VG_TRY(vg_store_read_texts(file, "/group_regions", "region", &t->region, &t->count));
     VG_TRY(VG_NEW(&t->subjects, t->count, "scores"));
     VG_TRY(vg_store_read(file, "/group_regions", "subjects", VG_STORE_I64, NULL, NULL, t->subjects));
-    VG_TRY(read_numbers(file, "mean", t->count, &t->mean));
-    VG_TRY(read_numbers(file, "sem", t->count, &t->sem));
+    VG_TRY(find_tested(file, &t->unique));
+    VG_TRY(read_numbers(file, t->unique ? "unique" : "mean", t->count, &t->mean));
+    VG_TRY(read_numbers(file, t->unique ? "unique_sem" : "sem", t->count, &t->sem));
     if (!vg_store_has_attribute(file, "/group_regions", "shifts"))
         return VG_OK;
     VG_TRY(vg_store_attribute_number(file, "/group_regions", "shifts", &t->shifts));
@@ -109,8 +124,9 @@ static void print_legend(const table *t, FILE *out)
     int64_t subjects = 0;
     for (int64_t i = 0; i < t->count; i++)
         subjects = t->subjects[i] > subjects ? t->subjects[i] : subjects;
-    fprintf(out, "Mean over %lld subject%s of the region's mean score (Pearson's r), +- standard error over subjects\n",
-            (long long)subjects, subjects == 1 ? "" : "s");
+    fprintf(out, "Mean over %lld subject%s of the region's mean %s, +- standard error over subjects\n", (long long)subjects,
+            subjects == 1 ? "" : "s",
+            t->unique ? "unique variance (r2 with the nuisance less r2 of the nuisance alone)" : "score (Pearson's r)");
     if (t->p == NULL)
         fprintf(out, "No null was computed (null: {shifts: N}): nothing here is called significant.\n\n");
     else

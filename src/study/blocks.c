@@ -65,13 +65,16 @@ int64_t vg_memory_limit(const vg_study *study, int local_ranks)
     return (int64_t)(0.8 * (double)machine_memory()) / local_ranks;
 }
 
-/* Window positions a block of words may hold: 4096, so that products are tall enough for BLAS and a block stays far below 5 s; fewer where
- * the memory that the study grants is small. Powers of two, so that machines of nearly the same size make the same plan. */
-int64_t vg_batch_tokens(const vg_study *study, int64_t memory)
+vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes)
 {
-    (void)study;
-    int64_t tokens = 4096;
-    while (tokens > 256 && tokens * 250000 > memory)
-        tokens /= 2;
-    return tokens;
+    int64_t mine = vg_memory_limit(study, vg_comm_local_ranks(comm)), *all = NULL;
+    size_t *sizes;
+    VG_AGREE(comm, VG_NEW(&sizes, vg_comm_ranks(comm), "ranks"));
+    vg_status status = vg_comm_allgather(comm, &mine, sizeof mine, (void **)&all, sizes);
+    *bytes = mine;
+    for (int r = 0; status == VG_OK && r < vg_comm_ranks(comm); r++)
+        *bytes = all[r] < *bytes ? all[r] : *bytes;
+    free(all);
+    free(sizes);
+    return status;
 }

@@ -153,7 +153,8 @@ static bool in_a_family(const family_rule *rules, int64_t count, const vg_store_
 /* Columns of the delayed design. */
 static int64_t columns_of(const fit_job *job, const fit_space *space)
 {
-    return space->any->columns * job->study->alignment.delay_count;
+    const vg_align_options options = vg_align_of(job->study, 0);
+    return vg_align_columns(&options, space->any->columns);
 }
 
 static vg_status cut(const fit_space *whole, int64_t principal, fit_space *space)
@@ -201,8 +202,8 @@ void vg_families_uncut(fit_space *space)
     if (space->principal == 0)
         return;
     if (space->any != NULL)
-        free((void *)(uintptr_t)space->any->name);
-    free((void *)(uintptr_t)space->any);
+        free((void *)space->any->name);
+    free((void *)space->any);
     space->stories = NULL; /* the whole one's */
 }
 

@@ -27,7 +27,7 @@ typedef struct {
     unit *units;
     double *cost;
     int *owner;
-    int64_t unit_count, most_outputs;
+    int64_t unit_count, most_outputs, memory;
     char *plan;
     vg_store *store;
 } job;
@@ -210,6 +210,15 @@ done:
     return status;
 }
 
+/* Only the one that is at work holds memory for its batches. */
+static void rest(const job *j, const unit *next)
+{
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < j->study->story_count; s++)
+            if (m != next->model || s != next->story)
+                vg_attribution_rest(j->models[m].attributions[s]);
+}
+
 /* Words that this rank kept though their path had not converged. */
 static void warn_unconverged(const job *j)
 {
@@ -248,6 +257,8 @@ static vg_status run_units(job *j, const int64_t *word_tables)
     for (int64_t i = 0; i < j->unit_count; i++) {
         if (j->owner[i] != rank)
             continue;
+        if (i > 0 && (j->units[i].model != j->units[i - 1].model || j->units[i].story != j->units[i - 1].story))
+            rest(j, &j->units[i]);
         VG_GO(run_unit(j, &j->units[i], &r));
         VG_GO(vg_store_commit(j->store, i + 1));
     }
@@ -261,10 +272,25 @@ done:
     return status;
 }
 
+/* What the numbers depend on beside the study: one line for each model and story. */
+static vg_status describe_plan(job *j)
+{
+    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\n", vg_device_blas_core()));
+    for (int64_t m = 0; m < models_used(j->study); m++)
+        for (int64_t s = 0; s < j->study->story_count; s++) {
+            char *longer;
+            VG_TRY(vg_format(&longer, "%sbatch_tokens: %s/%s: %lld\n", j->plan, j->study->models[m].name, j->study->stories[s].name,
+                             (long long)vg_attribution_batch(j->models[m].attributions[s])));
+            free(j->plan);
+            j->plan = longer;
+        }
+    return VG_OK;
+}
+
 static vg_status prepare(job *j, int64_t *word_tables)
 {
     const vg_study *study = j->study;
-    int64_t memory = vg_memory_limit(study, vg_comm_local_ranks(j->comm)), models = models_used(study);
+    int64_t models = models_used(study);
     VG_TRY(vg_device_open(study->device, vg_comm_local_rank(j->comm), vg_thread_count(study, j->comm), &j->device));
     VG_TRY(vg_stories_open(study, &j->stories));
     VG_TRY(vg_files_open(study, &j->stories, &j->files));
@@ -273,9 +299,8 @@ static vg_status prepare(job *j, int64_t *word_tables)
     VG_TRY(VG_NEW(&j->models, models, "models"));
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
     for (int64_t m = 0; m < models; m++)
-        VG_TRY(vg_explained_open(study, &j->stories, j->device, m, memory, &j->models[m]));
-    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\nbatch_tokens: %lld\n", vg_device_blas_core(),
-                     (long long)vg_batch_tokens(study, memory)));
+        VG_TRY(vg_explained_open(study, &j->stories, j->device, m, j->memory, &j->models[m]));
+    VG_TRY(describe_plan(j));
     VG_TRY(make_layout(j, word_tables));
     return list_units(j);
 }
@@ -285,6 +310,7 @@ static vg_status features(job *j, int64_t *word_tables)
     char *path = NULL;
     double began = vg_seconds();
     vg_status status;
+    VG_GO(vg_memory_plan(j->comm, j->study, &j->memory));
     VG_GO(vg_comm_agree(j->comm, prepare(j, word_tables)));
     VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &path)));
     vg_store_plan plan = {.path = path,

@@ -7,7 +7,7 @@
 
 /* ---- designs ---------------------------------------------------------------------------------------------------------------- */
 
-static vg_align_options align_options(const vg_study *study, int64_t rows)
+vg_align_options vg_align_of(const vg_study *study, int64_t rows)
 {
     vg_align_options options = {.tr = study->responses.tr,
                                 .start = study->responses.start,
@@ -15,8 +15,9 @@ static vg_align_options align_options(const vg_study *study, int64_t rows)
                                 .delays = study->alignment.delays,
                                 .delay_count = study->alignment.delay_count,
                                 .trim = {study->alignment.trim[0], study->alignment.trim[1]},
-                                .standardize = true};
-    const char *downsample = study->alignment.downsample, *anchor = study->alignment.anchor;
+                                .standardize = vg_standardize_runs(study)};
+    const char *downsample = study->alignment.downsample, *anchor = study->alignment.anchor, *hrf = study->alignment.hrf;
+    options.hrf = strcmp(hrf, "spm") == 0 ? VG_HRF_SPM : strcmp(hrf, "glover") == 0 ? VG_HRF_GLOVER : VG_HRF_NONE;
     options.downsample = strcmp(downsample, "sum") == 0       ? VG_DOWNSAMPLE_SUM
                          : strcmp(downsample, "lanczos") == 0 ? VG_DOWNSAMPLE_LANCZOS
                                                               : VG_DOWNSAMPLE_MEAN;
@@ -29,7 +30,7 @@ static vg_align_options align_options(const vg_study *study, int64_t rows)
 /* One run's rows of the design of one space, from the words of its story. */
 static vg_status align_run(const fit_job *job, const vg_store_space *space, int64_t rows, vg_matrix design)
 {
-    vg_align_options options = align_options(job->study, rows);
+    vg_align_options options = vg_align_of(job->study, rows);
     vg_matrix features = {.rows = space->words, .columns = space->columns, .ld = space->columns};
     uint8_t *valid = NULL;
     double *onsets = NULL, *offsets = NULL;
@@ -59,21 +60,22 @@ done:
 vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *made)
 {
     const fit_subject *pattern = group->pattern;
-    vg_matrix x = {.rows = pattern->rows, .columns = space->any->columns * job->study->alignment.delay_count};
+    const vg_align_options options = vg_align_of(job->study, 0);
+    vg_matrix x = {.rows = pattern->rows, .columns = vg_align_columns(&options, space->any->columns)};
     x.ld = x.columns;
     *made = (vg_matrix){0};
     VG_TRY(VG_NEW(&x.data, x.rows * x.columns, "a design"));
     vg_status status = VG_OK;
     int64_t row = 0;
-    for (int64_t r = 0; status == VG_OK && r < pattern->study->run_count; r++) {
-        const vg_store_space *at = space->stories[pattern->study->runs[r].story];
+    for (int64_t r = 0; status == VG_OK && r < pattern->part_count; r++) {
+        const vg_store_space *at = space->stories[pattern->parts[r].story];
         vg_matrix part = {.data = x.data + row * x.ld, .rows = group->run_rows[r], .columns = x.columns, .ld = x.ld};
         row += part.rows;
         if (at == NULL)
             status = vg_fail(VG_INVALID, "%s/%s: there are no such features of story %s", space->any->model, space->any->name,
-                             job->study->stories[pattern->study->runs[r].story].name);
+                             job->study->stories[pattern->parts[r].story].name);
         else
-            status = align_run(job, at, vg_responses_rows(pattern->runs[r]), part);
+            status = align_run(job, at, pattern->parts[r].rows, part);
     }
     if (status != VG_OK) {
         free(x.data);
@@ -96,14 +98,15 @@ static vg_status make_design(const fit_job *job, const fit_group *group, const f
 vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count)
 {
     vg_ridge_design **designs = job->designs + group * job->chunk_size;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count && !vg_fit_regressed(job->study); i++)
         if (designs[i] == NULL)
             VG_TRY(make_design(job, &job->groups[group], &job->spaces[first + i], &designs[i]));
-    return VG_OK;
+    return vg_nuisance_designs(job, group, first, count);
 }
 
 void vg_fit_chunk_end(fit_job *job)
 {
+    vg_nuisance_end(job);
     for (int64_t i = 0; job->designs != NULL && i < job->group_count * job->chunk_size; i++) {
         vg_ridge_design_free(job->designs[i]);
         job->designs[i] = NULL;
@@ -112,43 +115,73 @@ void vg_fit_chunk_end(fit_job *job)
 
 /* ---- tiles --------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status filter_options(const vg_study *study, vg_filter_options *options)
+bool vg_standardize_runs(const vg_study *study)
+{
+    return strcmp(study->alignment.standardize, "run") == 0;
+}
+
+vg_filter_options vg_filter_of(const vg_study *study)
 {
     const char *filter = study->alignment.filter;
-    *options = (vg_filter_options){.kind = VG_FILTER_NONE};
+    if (strcmp(study->alignment.assume_filtered, "true") == 0)
+        return (vg_filter_options){.kind = VG_FILTER_NONE};
     if (strcmp(filter, "high_pass") == 0)
-        *options = (vg_filter_options){.kind = VG_FILTER_HIGH_PASS, .seconds = study->alignment.high_pass};
-    else if (strcmp(filter, "savgol") == 0)
-        *options = (vg_filter_options){VG_FILTER_SAVGOL, study->alignment.savgol_window, study->alignment.savgol_order};
-    else if (strcmp(filter, "polynomial") == 0)
-        *options = (vg_filter_options){.kind = VG_FILTER_POLYNOMIAL, .order = study->alignment.polynomial};
-    return VG_OK;
+        return (vg_filter_options){.kind = VG_FILTER_HIGH_PASS, .seconds = study->alignment.high_pass};
+    if (strcmp(filter, "savgol") == 0)
+        return (vg_filter_options){VG_FILTER_SAVGOL, study->alignment.savgol_window, study->alignment.savgol_order};
+    if (strcmp(filter, "polynomial") == 0)
+        return (vg_filter_options){.kind = VG_FILTER_POLYNOMIAL, .order = study->alignment.polynomial};
+    return (vg_filter_options){.kind = VG_FILTER_NONE};
+}
+
+/* One run of the tile, filtered, trimmed and standardised, into part. */
+static vg_status read_run(const fit_job *job, const fit_subject *subject, int64_t r, const fit_tile *tile, vg_matrix part, uint8_t *states)
+{
+    const vg_filter_options options = vg_filter_of(job->study);
+    vg_matrix run = {.rows = vg_responses_rows(subject->runs[r]), .columns = tile->count, .ld = tile->count};
+    vg_filter *filter = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&run.data, run.rows * run.columns, "responses"));
+    VG_GO(vg_responses_read(subject->runs[r], tile->first, run));
+    vg_voxels_judge(run, states);
+    VG_GO(vg_filter_create(&options, job->study->responses.tr, run.rows, &filter));
+    VG_GO(vg_filter_apply(filter, run, job->study->alignment.trim, vg_standardize_runs(job->study), part));
+done:
+    vg_filter_free(filter);
+    free(run.data);
+    return status == VG_OK ? VG_OK : vg_fail_within(status, "subject %s: ", subject->study->name);
+}
+
+/* The mean of a part's repeats. */
+static vg_status read_part(const fit_job *job, const fit_subject *subject, const fit_part *at, const fit_tile *tile, vg_matrix part,
+                           uint8_t *states)
+{
+    vg_matrix one = {.rows = part.rows, .columns = part.columns, .ld = part.columns};
+    VG_TRY(read_run(job, subject, at->runs[0], tile, part, states));
+    if (at->count == 1)
+        return VG_OK;
+    VG_TRY(VG_NEW(&one.data, one.rows * one.columns, "responses"));
+    vg_status status = VG_OK;
+    for (int64_t i = 1; status == VG_OK && i < at->count; i++) {
+        status = read_run(job, subject, at->runs[i], tile, one, states);
+        for (int64_t t = 0; status == VG_OK && t < part.rows; t++)
+            for (int64_t v = 0; v < part.columns; v++) {
+                float *to = &part.data[t * part.ld + v];
+                *to += (one.data[t * one.ld + v] - *to) / (float)(i + 1);
+            }
+    }
+    free(one.data);
+    return status;
 }
 
 vg_status vg_fit_read(const fit_job *job, const fit_subject *subject, const fit_tile *tile, vg_matrix y, uint8_t *states)
 {
-    vg_filter_options options;
-    VG_TRY(filter_options(job->study, &options));
     int64_t row = 0;
-    for (int64_t r = 0; r < subject->study->run_count; r++) {
-        vg_matrix run = {.rows = vg_responses_rows(subject->runs[r]), .columns = tile->count, .ld = tile->count};
-        vg_matrix part = {.data = y.data + row * y.ld,
-                          .rows = run.rows - job->study->alignment.trim[0] - job->study->alignment.trim[1],
-                          .columns = tile->count,
-                          .ld = y.ld};
-        vg_filter *filter = NULL;
-        vg_status status;
+    for (int64_t p = 0; p < subject->part_count; p++) {
+        vg_matrix part = {.data = y.data + row * y.ld, .columns = tile->count, .ld = y.ld};
+        part.rows = subject->parts[p].rows - job->study->alignment.trim[0] - job->study->alignment.trim[1];
         row += part.rows;
-        VG_GO(VG_NEW(&run.data, run.rows * run.columns, "responses"));
-        VG_GO(vg_responses_read(subject->runs[r], tile->first, run));
-        vg_voxels_judge(run, states);
-        VG_GO(vg_filter_create(&options, job->study->responses.tr, run.rows, &filter));
-        VG_GO(vg_filter_apply(filter, run, job->study->alignment.trim, true, part));
-    done:
-        vg_filter_free(filter);
-        free(run.data);
-        if (status != VG_OK)
-            return vg_fail_within(status, "subject %s: ", subject->study->name);
+        VG_TRY(read_part(job, subject, &subject->parts[p], tile, part, states));
     }
     return VG_OK;
 }
@@ -190,49 +223,192 @@ static vg_status write_doubles(fit_job *job, int64_t dataset, int64_t rows, cons
     return vg_store_write(job->store, dataset, offset + vector, count + vector, narrow);
 }
 
-/* Every space of the chunk for one tile; scores stay with this rank for the summaries. */
-static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, int64_t first, int64_t count, int64_t t)
+/* The numbers of one space of a tile, in `memory`, and where they are written. */
+static fit_values place_values(const fit_job *job, double *memory, int64_t outer, int64_t voxels)
+{
+    fit_values v = {.score = memory, .r2 = memory + voxels, .alpha = memory + 2 * voxels};
+    v.inner = v.alpha + outer * voxels;
+    v.fold = v.inner + outer * voxels;
+    if (vg_fit_banded(job->study)) {
+        double *at = v.fold + outer * voxels;
+        v.joint = at;
+        v.unique = at + voxels;
+        v.split = at + 2 * voxels;
+    }
+    return v;
+}
+
+static vg_status keep(float **table, const double *values, int64_t count)
+{
+    VG_TRY(VG_NEW(table, count, "scores"));
+    for (int64_t i = 0; i < count; i++)
+        (*table)[i] = (float)values[i];
+    return VG_OK;
+}
+
+/* Writes what one space scored in a tile; the scores stay with this rank for the summaries. */
+static vg_status write_values(fit_job *job, int64_t space, int64_t in_chunk, int64_t t, const fit_values *v, const double *best,
+                              float *narrow)
 {
     const fit_tile *tile = &job->tiles[t];
     const fit_subject *subject = &job->subjects[tile->subject];
-    int64_t outer = job->groups[subject->group].folds->outer_count, each = (2 + 3 * outer) * tile->count;
-    vg_matrix y = {.rows = subject->rows, .columns = tile->count, .ld = tile->count};
-    double *numbers = NULL;
+    int64_t outer = job->groups[subject->group].folds->outer_count, at = in_chunk * job->tile_count + t;
+    bool banded = vg_fit_banded(job->study);
+    VG_TRY(keep(&job->scores[at], banded ? v->unique : v->score, tile->count));
+    if (banded)
+        VG_TRY(keep(&job->plain[at], v->score, tile->count));
+    VG_TRY(write_doubles(job, subject->score[space], 0, tile, v->score, narrow));
+    VG_TRY(write_doubles(job, subject->r2[space], 0, tile, v->r2, narrow));
+    VG_TRY(write_doubles(job, subject->alpha[space], outer, tile, v->alpha, narrow));
+    if (banded) {
+        VG_TRY(write_doubles(job, subject->joint[space], 0, tile, v->joint, narrow));
+        VG_TRY(write_doubles(job, subject->split[space], 2, tile, v->split, narrow));
+        VG_TRY(write_doubles(job, subject->unique[space], 0, tile, v->unique, narrow));
+    }
+    vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, v->inner, v->fold, tile->count,
+                    outer);
+    if (best == NULL)
+        return VG_OK;
+    double *cc = v->r2; /* written already */
+    for (int64_t i = 0; i < tile->count; i++)
+        cc[i] = v->score[i] / best[i];
+    return write_doubles(job, subject->cc_norm[space], 0, tile, cc, narrow);
+}
+
+/* Weights of one space, refitted on all rows with the geometric mean of the outer folds' penalties. */
+static vg_status write_weights(fit_job *job, int64_t space, const fit_tile *tile, vg_samples y, const double *alpha)
+{
+    const fit_subject *subject = &job->subjects[tile->subject];
+    const fit_group *group = &job->groups[subject->group];
+    vg_matrix x = {0};
+    double *mean = NULL, *weights = NULL;
     float *narrow = NULL;
-    uint8_t *states = NULL;
-    vg_ridge_result *results = NULL;
     vg_status status;
-    VG_GO(VG_NEW(&y.data, y.rows * y.columns, "responses"));
+    VG_GO(vg_fit_features(job, group, &job->spaces[space], &x));
+    VG_GO(VG_NEW(&mean, tile->count, "penalties"));
+    VG_GO(VG_NEW(&weights, x.columns * tile->count, "weights"));
+    VG_GO(VG_NEW(&narrow, x.columns * tile->count, "weights"));
+    for (int64_t v = 0; v < tile->count; v++) {
+        double sum = 0;
+        for (int64_t k = 0; k < group->folds->outer_count; k++)
+            sum += log(alpha[k * tile->count + v]) / (double)group->folds->outer_count;
+        mean[v] = isfinite(sum) ? exp(sum) : 1.0; /* a dead voxel's weights are NaN whatever its penalty */
+    }
+    VG_GO(vg_ridge_weights(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld}, y, mean, weights));
+    VG_GO(write_doubles(job, subject->weights[space], x.columns, tile, weights, narrow));
+done:
+    free(x.data);
+    free(mean);
+    free(weights);
+    free(narrow);
+    return status;
+}
+
+/* What repeats say of a tile: explainable variance, written; and the best correlation a model can have with their mean, best (v). */
+static vg_status explain_repeats(fit_job *job, const fit_tile *tile, double *best)
+{
+    const fit_subject *subject = &job->subjects[tile->subject];
+    int64_t repeats = 0, rows = 0, row = 0, trimmed = job->study->alignment.trim[0] + job->study->alignment.trim[1];
+    for (int64_t p = 0; p < subject->part_count; p++) {
+        const fit_part *part = &subject->parts[p];
+        if (part->count < 2)
+            continue;
+        repeats = repeats == 0 || part->count < repeats ? part->count : repeats;
+        rows += part->rows - trimmed;
+    }
+    float *y = NULL, *narrow = NULL;
+    double *explainable = NULL;
+    uint8_t *states = NULL;
+    vg_samples *samples = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&y, repeats * rows * tile->count, "repeats"));
+    VG_GO(VG_NEW(&narrow, tile->count, "scores"));
+    VG_GO(VG_NEW(&explainable, tile->count, "scores"));
     VG_GO(VG_NEW(&states, tile->count, "voxel states"));
-    VG_GO(VG_NEW(&numbers, each * count, "scores"));
-    VG_GO(VG_NEW(&narrow, outer * tile->count, "scores"));
-    VG_GO(VG_NEW(&results, count, "scores"));
-    VG_GO(vg_fit_read(job, subject, tile, y, states));
-    for (int64_t i = 0; i < count; i++) {
-        double *at = numbers + i * each;
-        results[i] = (vg_ridge_result){.score = at, .r2 = at + tile->count, .alpha = at + 2 * tile->count, .ld = tile->count};
-        results[i].inner_score = results[i].alpha + outer * tile->count;
-        results[i].fold_score = results[i].inner_score + outer * tile->count;
+    VG_GO(VG_NEW(&samples, repeats, "repeats"));
+    for (int64_t p = 0; p < subject->part_count; p++) {
+        const fit_part *part = &subject->parts[p];
+        vg_matrix one = {.rows = part->rows - trimmed, .columns = tile->count, .ld = tile->count};
+        for (int64_t i = 0; part->count > 1 && i < repeats; i++) {
+            one.data = y + (i * rows + row) * tile->count;
+            VG_GO(read_run(job, subject, part->runs[i], tile, one, states));
+        }
+        row += part->count > 1 ? one.rows : 0;
     }
-    VG_GO(vg_ridge_fit(designs, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld}, NULL, results));
+    for (int64_t i = 0; i < repeats; i++)
+        samples[i] = (vg_samples){VG_F32, y + i * rows * tile->count, rows, tile->count, tile->count};
+    VG_GO(vg_explainable(samples, repeats, explainable, best));
+    VG_GO(write_doubles(job, subject->explainable, 0, tile, explainable, narrow));
+done:
+    free(y);
+    free(narrow);
+    free(explainable);
+    free(states);
+    free(samples);
+    return status;
+}
+
+/* A tile in the making. */
+typedef struct {
+    vg_matrix y;
+    double *numbers, *best;
+    float *narrow;
+    uint8_t *states;
+    int32_t *label;
+    fit_values *values;
+} tile_work;
+
+static vg_status fit_and_write(fit_job *job, int64_t first, int64_t count, int64_t t, tile_work *w)
+{
+    const fit_tile *tile = &job->tiles[t];
+    const fit_subject *subject = &job->subjects[tile->subject];
+    bool shared = strcmp(job->study->ridge.alpha, "voxel") != 0, repeated = subject->explainable >= 0;
+    vg_samples y = {VG_F32, w->y.data, w->y.rows, w->y.columns, w->y.ld};
+    int64_t labels = 0;
+    VG_TRY(vg_fit_read(job, subject, tile, w->y, w->states));
+    if (shared)
+        VG_TRY(vg_fit_labels(job, subject, tile->first, tile->count, w->label, &labels));
+    VG_TRY(vg_fit_score(job, subject->group, count, y, NULL, shared ? w->label : NULL, labels, w->values));
     if (first == 0)
-        VG_GO(write_voxels(job, subject, tile, states));
+        VG_TRY(write_voxels(job, subject, tile, w->states));
+    if (repeated)
+        VG_TRY(explain_repeats(job, tile, w->best));
     for (int64_t i = 0; i < count; i++) {
-        float **scores = &job->scores[i * job->tile_count + t];
-        VG_GO(VG_NEW(scores, tile->count, "scores"));
-        VG_GO(write_doubles(job, subject->score[first + i], 0, tile, results[i].score, *scores));
-        VG_GO(write_doubles(job, subject->r2[first + i], 0, tile, results[i].r2, narrow));
-        VG_GO(write_doubles(job, subject->alpha[first + i], outer, tile, results[i].alpha, narrow));
-        vg_choices_take(job, first + i, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, results[i].inner_score,
-                        results[i].fold_score, tile->count, outer);
+        VG_TRY(write_values(job, first + i, i, t, &w->values[i], repeated && subject->cc_norm[first + i] >= 0 ? w->best : NULL, w->narrow));
+        if (strcmp(job->study->ridge.weights, "true") == 0)
+            VG_TRY(write_weights(job, first + i, tile, y, w->values[i].alpha));
     }
+    return VG_OK;
+}
+
+/* Every space of the chunk for one tile. */
+static vg_status fit_tile_spaces(fit_job *job, int64_t first, int64_t count, int64_t t)
+{
+    const fit_tile *tile = &job->tiles[t];
+    const fit_subject *subject = &job->subjects[tile->subject];
+    int64_t outer = job->groups[subject->group].folds->outer_count,
+            each = (2 + 3 * outer + (vg_fit_banded(job->study) ? 4 : 0)) * tile->count;
+    tile_work w = {.y = {.rows = subject->rows, .columns = tile->count, .ld = tile->count}};
+    vg_status status;
+    VG_GO(VG_NEW(&w.y.data, w.y.rows * w.y.columns, "responses"));
+    VG_GO(VG_NEW(&w.states, tile->count, "voxel states"));
+    VG_GO(VG_NEW(&w.label, tile->count, "voxel labels"));
+    VG_GO(VG_NEW(&w.best, tile->count, "scores"));
+    VG_GO(VG_NEW(&w.numbers, each * count, "scores"));
+    VG_GO(VG_NEW(&w.narrow, (outer + 2) * tile->count, "scores"));
+    VG_GO(VG_NEW(&w.values, count, "scores"));
+    for (int64_t i = 0; i < count; i++)
+        w.values[i] = place_values(job, w.numbers + i * each, outer, tile->count);
+    VG_GO(fit_and_write(job, first, count, t, &w));
     vg_progress_step(tile->count * count);
 done:
-    free(y.data);
-    free(states);
-    free(numbers);
-    free(narrow);
-    free(results);
+    free(w.y.data);
+    free(w.states);
+    free(w.label);
+    free(w.best);
+    free(w.numbers);
+    free(w.narrow);
+    free(w.values);
     return status;
 }
 
@@ -244,7 +420,7 @@ vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
             continue;
         int64_t g = job->subjects[job->tiles[t].subject].group;
         VG_TRY(vg_fit_designs(job, g, first, count));
-        VG_TRY(fit_tile_spaces(job, job->designs + g * job->chunk_size, first, count, t));
+        VG_TRY(fit_tile_spaces(job, first, count, t));
         VG_TRY(vg_store_commit(job->store, first / job->chunk_size * job->tile_count + t));
     }
     return VG_OK;

@@ -33,7 +33,8 @@ static summary summarize(const float *values, const int64_t *index, int64_t coun
     return s;
 }
 
-static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, float *const *maps)
+/* maps, plain: of all subjects, one after another; plain NULL where maps are scores themselves. */
+static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
 {
     const vg_store_space *named = job->spaces[space].any;
     size_t element = vg_layout_element(job->layout, job->region_table);
@@ -41,11 +42,11 @@ static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, fl
     vg_status status;
     int64_t row = 0;
     VG_TRY(vg_allocate((void **)&records, job->region_rows, element, "regions"));
-    for (int64_t i = 0; i < job->subject_count; i++) {
+    for (int64_t i = 0, first = 0; i < job->subject_count; first += job->subjects[i].voxels, i++) {
         const fit_subject *subject = &job->subjects[i];
         for (int64_t r = 0; r < subject->regions.count; r++) {
             const vg_region *region = &subject->regions.regions[r];
-            summary s = summarize(maps[i], region->voxels, region->count, 1);
+            summary s = summarize((plain != NULL ? plain : maps) + first, region->voxels, region->count, 1);
             char *record = records + (size_t)row++ * element;
             VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "subject", subject->study->name));
             VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "model", named->model));
@@ -55,6 +56,11 @@ static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, fl
             VG_GO(vg_layout_put_integer(job->layout, job->region_table, record, "n", s.n));
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "mean", s.mean));
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "sem", s.sem));
+            if (plain != NULL) {
+                summary u = summarize(maps + first, region->voxels, region->count, 1);
+                VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "unique", u.mean));
+                VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "unique_sem", u.sem));
+            }
             VG_GO(vg_null_put_region(job, in_chunk, row - 1, record));
         }
     }
@@ -65,12 +71,12 @@ done:
     return status;
 }
 
-static vg_status write_group(fit_job *job, int64_t space, const float *maps)
+/* Mean over subjects and its standard error, voxel by voxel. */
+static vg_status write_group(fit_job *job, const float *maps, int64_t mean_dataset, int64_t sem_dataset)
 {
-    const fit_space *at = &job->spaces[space];
     int64_t voxels = job->subjects[0].voxels;
     float *mean;
-    if (at->mean < 0)
+    if (mean_dataset < 0)
         return VG_OK;
     VG_TRY(VG_NEW(&mean, 2 * voxels, "group maps"));
     float *sem = mean + voxels;
@@ -79,14 +85,14 @@ static vg_status write_group(fit_job *job, int64_t space, const float *maps)
         mean[v] = (float)s.mean;
         sem[v] = (float)s.sem;
     }
-    vg_status status = vg_store_write(job->store, at->mean, NULL, NULL, mean);
+    vg_status status = vg_store_write(job->store, mean_dataset, NULL, NULL, mean);
     if (status == VG_OK)
-        status = vg_store_write(job->store, at->sem, NULL, NULL, sem);
+        status = vg_store_write(job->store, sem_dataset, NULL, NULL, sem);
     free(mean);
     return status;
 }
 
-vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes)
+static vg_status pack(const fit_job *job, float *const *table, int64_t in_chunk, float **mine, size_t *bytes)
 {
     int64_t total = 0;
     for (int64_t t = 0; t < job->tile_count; t++)
@@ -97,10 +103,15 @@ vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t
     for (int64_t t = 0; t < job->tile_count; t++) {
         if (job->owner[t] != vg_comm_rank(job->comm))
             continue;
-        memcpy(at, job->scores[in_chunk * job->tile_count + t], (size_t)job->tiles[t].count * sizeof(float));
+        memcpy(at, table[in_chunk * job->tile_count + t], (size_t)job->tiles[t].count * sizeof(float));
         at += job->tiles[t].count;
     }
     return VG_OK;
+}
+
+vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes)
+{
+    return pack(job, job->scores, in_chunk, mine, bytes);
 }
 
 void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, float *maps)
@@ -119,53 +130,67 @@ void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, fl
     }
 }
 
-static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *all, const size_t *sizes)
+/* All ranks' tiles of a table on the root, as maps of all subjects, one after another; NULL elsewhere. Collective. */
+static vg_status gather_maps(fit_job *job, float *const *table, int64_t in_chunk, int root, float **maps)
 {
-    float **maps;
+    float *mine = NULL;
+    void *all = NULL;
+    size_t bytes = 0, *sizes = NULL;
     int64_t total = 0;
+    vg_status status;
+    *maps = NULL;
+    VG_GO(vg_comm_agree(job->comm, VG_NEW(&sizes, vg_comm_ranks(job->comm), "ranks")));
+    VG_GO(vg_comm_agree(job->comm, pack(job, table, in_chunk, &mine, &bytes)));
+    VG_GO(vg_comm_gather(job->comm, mine, bytes, root, &all, sizes));
     for (int64_t i = 0; i < job->subject_count; i++)
         total += job->subjects[i].voxels;
-    VG_TRY(VG_NEW(&maps, job->subject_count, "score maps"));
-    vg_status status = VG_NEW(&maps[0], total, "score maps");
-    for (int64_t i = 1; status == VG_OK && i < job->subject_count; i++)
-        maps[i] = maps[i - 1] + job->subjects[i - 1].voxels;
-    if (status == VG_OK) {
-        vg_fit_unpack(job, all, sizes, maps[0]);
-        status = write_regions(job, in_chunk, space, maps);
+    if (vg_comm_rank(job->comm) == root) {
+        status = VG_NEW(maps, total, "score maps");
+        if (status == VG_OK)
+            vg_fit_unpack(job, all, sizes, *maps);
     }
-    if (status == VG_OK)
-        status = write_group(job, space, maps[0]);
-    if (status == VG_OK)
-        status = vg_statistics_space(job, in_chunk, space, maps[0]);
-    free(maps[0]);
-    free(maps);
+    status = vg_comm_agree(job->comm, status);
+done:
+    free(mine);
+    free(all);
+    free(sizes);
     return status;
+}
+
+/* maps: what is tested; plain: the scores, where these are something else. */
+static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
+{
+    const fit_space *at = &job->spaces[space];
+    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
+    VG_TRY(write_regions(job, in_chunk, space, maps, plain));
+    VG_TRY(write_group(job, plain != NULL ? plain : maps, at->mean, at->sem));
+    VG_TRY(write_group(job, maps, at->unique, at->unique_sem));
+    VG_TRY(vg_statistics_space(job, in_chunk, space, maps, plain));
+    return vg_store_commit(job->store, chunks * job->tile_count + space);
+}
+
+static void forget(float **table, int64_t tiles)
+{
+    for (int64_t t = 0; t < tiles; t++) {
+        free(table[t]);
+        table[t] = NULL;
+    }
 }
 
 vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
 {
+    int64_t in_chunk = space - chunk_first;
     int root = (int)(space % vg_comm_ranks(job->comm));
-    float *mine = NULL;
-    void *all = NULL;
-    size_t bytes = 0, *sizes = NULL;
+    float *maps = NULL, *plain = NULL;
     vg_status status;
-    VG_GO(vg_comm_agree(job->comm, VG_NEW(&sizes, vg_comm_ranks(job->comm), "ranks")));
-    VG_GO(vg_comm_agree(job->comm, vg_fit_pack(job, space - chunk_first, &mine, &bytes)));
-    VG_GO(vg_comm_gather(job->comm, mine, bytes, root, &all, sizes));
-    if (vg_comm_rank(job->comm) == root) {
-        status = summarize_maps(job, space - chunk_first, space, all, sizes);
-        int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
-        if (status == VG_OK)
-            status = vg_store_commit(job->store, chunks * job->tile_count + space);
-    }
-    status = vg_comm_agree(job->comm, status);
+    VG_GO(gather_maps(job, job->scores, in_chunk, root, &maps));
+    if (vg_fit_banded(job->study))
+        VG_GO(gather_maps(job, job->plain, in_chunk, root, &plain));
+    status = vg_comm_agree(job->comm, maps != NULL ? summarize_maps(job, in_chunk, space, maps, plain) : VG_OK);
 done:
-    for (int64_t t = 0; t < job->tile_count; t++) {
-        free(job->scores[(space - chunk_first) * job->tile_count + t]);
-        job->scores[(space - chunk_first) * job->tile_count + t] = NULL;
-    }
-    free(mine);
-    free(all);
-    free(sizes);
+    forget(job->scores + in_chunk * job->tile_count, job->tile_count);
+    forget(job->plain + in_chunk * job->tile_count, job->tile_count);
+    free(maps);
+    free(plain);
     return status;
 }

@@ -33,20 +33,35 @@ const vg_key vg_study_keys[] = {
     {"responses.start", VG_KEY_REAL, AT(responses.start), "0.0", NULL, 0, 0, NULL, "story time of row 0, s"},
     {"responses.on_bad_subject", VG_KEY_TEXT, AT(responses.on_bad_subject), "error", "error|skip", 0, 0, NULL,
      "a subject without a usable voxel: stop, or leave it out"},
+    {"responses.mask", VG_KEY_PATH, AT(responses.mask), "", NULL, 0, 0, NULL,
+     "voxels that are read: a file like the responses, not zero there"},
     {"responses.subjects", OWN, NULL, NULL, 0, 0, vg_key_subjects, "a list of {name, runs: {STORY: file}}"},
     {"alignment.downsample", VG_KEY_TEXT, AT(alignment.downsample), "mean", "mean|sum|lanczos", 0, 0, NULL, "words to TRs"},
     {"alignment.anchor", VG_KEY_TEXT, AT(alignment.anchor), "onset", "onset|midpoint|offset", 0, 0, NULL, "which time of a word counts"},
+    {"alignment.hrf", VG_KEY_TEXT, AT(alignment.hrf), "none", "none|spm|glover", 0, 0, NULL,
+     "a response function instead of delayed copies: words convolved with it (downsample and delays are not used)"},
     {"alignment.delays", OWN, "[1, 2, 3, 4, 5]", NULL, 0, 0, vg_key_delays, "FIR delays in TRs"},
     {"alignment.trim", OWN, "[0, 0]", NULL, 0, 0, vg_key_trim, "rows dropped at both ends of a run, after delaying"},
     {"alignment.filter", OWN, "{high_pass: 128}", NULL, 0, 0, vg_key_filter,
      "of the responses: {high_pass: s}, {savgol: {window: s, order: n}}, {polynomial: n}, none"},
-    {"alignment.standardize", VG_KEY_TEXT, AT(alignment.standardize), "run", "run", 0, 0, NULL, "z-score per run"},
+    {"alignment.standardize", VG_KEY_TEXT, AT(alignment.standardize), "run", "run|train", 0, 0, NULL,
+     "features and responses: z-score per run, or by the training rows of each fold"},
+    {"alignment.assume_filtered", VG_KEY_TEXT, AT(alignment.assume_filtered), "false", "false|true", 0, 0, NULL,
+     "true: the responses are clean of slow drift, and no filter is applied"},
     {"ridge.alphas", OWN, "{min: 1.0e-1, max: 1.0e8, count: 20}", NULL, 0, 0, vg_key_alphas,
      "penalties: {min, max, count}, spaced evenly in the logarithm, or a list"},
     {"ridge.outer_folds", VG_KEY_WHOLE, AT(ridge.outer_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that are scored"},
     {"ridge.inner_folds", VG_KEY_WHOLE, AT(ridge.inner_folds), "5", NULL, 2, 1e4, NULL, "contiguous blocks that choose the penalty"},
     {"ridge.gap", OWN, "auto", NULL, 0, 0, vg_key_gap, "training rows dropped beside held-out ones; auto: the longest delay"},
-    {"ridge.score", VG_KEY_TEXT, AT(ridge.score), "correlation", "correlation", 0, 0, NULL, "what chooses the penalty and is reported"},
+    {"ridge.score", VG_KEY_TEXT, AT(ridge.score), "correlation", "correlation|r2", 0, 0, NULL,
+     "what chooses the penalty and is reported: mean r over outer folds, or r2 pooled over them"},
+    {"ridge.alpha", VG_KEY_TEXT, AT(ridge.alpha), "voxel", "voxel|region|global", 0, 0, NULL,
+     "who shares a penalty: no one, the voxels of an atlas label, or all of a subject (whose voxels are then read at once)"},
+    {"ridge.weights", VG_KEY_TEXT, AT(ridge.weights), "false", "false|true", 0, 0, NULL,
+     "weights refitted on all rows, with the geometric mean of the outer folds' penalties"},
+    {"split.test", OWN, NULL, NULL, 0, 0, vg_key_split, "a list of stories: the one outer test set, instead of outer folds"},
+    {"nuisance", OWN, NULL, NULL, 0, 0, vg_key_nuisance,
+     "a list of features (those of the study, or controls), or {spaces, files, mode, draws}"},
     {"null.shifts", VG_KEY_WHOLE, AT(null.shifts), "0", NULL, 0, 1e6, NULL,
      "shifts of the responses against the story, refitted: p = (exceeded + 1) / (shifts + 1); 0: no p"},
     {"null.min_shift", OWN, "auto", NULL, 0, 0, vg_key_min_shift, "least shift in rows, to either side; auto: the longest delay + 10"},
@@ -69,6 +84,11 @@ const vg_key vg_study_keys[] = {
     {"profile.words", OWN, "[1, 2, 5, 10, 20]", NULL, 0, 0, vg_key_profile_words, "how many of the last words alone"},
     {"atlas.columns", OWN, NULL, NULL, 0, 0, vg_key_columns,
      "labels of the responses' columns, in order: a list, or a file with a label a line; each label is a region unless regions are given"},
+    {"atlas.labels", OWN, NULL, NULL, 0, 0, vg_key_labels,
+     "a label a vertex or voxel: .annot, .label.gii (a file, a list, or {lh: , rh: }), or NIfTI; instead of columns"},
+    {"atlas.table", VG_KEY_PATH, AT(atlas.table), "", NULL, 0, 0, NULL, "names of NIfTI labels: lines of number and name"},
+    {"atlas.region_hemisphere", VG_KEY_TEXT, AT(atlas.region_hemisphere), "both", "both|left|right", 0, 0, NULL,
+     "where regions are looked for; without regions: the language regions of the Destrieux atlas, where labels are its"},
     {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_key_regions, "{REGION: [label, ...]}"},
     {"simulate.seed", VG_KEY_WHOLE, AT(simulate.seed), "0", NULL, 0, 0, NULL, "of the simulated brain"},
     {"simulate.lag", VG_KEY_REAL, AT(simulate.lag), "4.5", NULL, 0.1, 60, NULL, "seconds from a word to the peak of the response to it"},
@@ -147,7 +167,10 @@ const vg_key vg_story_keys[] = {
 #define AT(field) offsetof(vg_study_subject, field)
 const vg_key vg_subject_keys[] = {
     {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
-    {"runs", OWN, NULL, NULL, 0, 0, vg_key_runs, "{STORY: responses, rows x voxels: text, .npy or FILE.h5:/dataset}"},
+    {"mask", VG_KEY_PATH, AT(mask), "", NULL, 0, 0, NULL, "of this subject, instead of responses.mask"},
+    {"runs", OWN, NULL, NULL, 0, 0, vg_key_runs,
+     "{STORY: responses, rows x voxels: text, .npy, FILE.h5:/dataset, NIfTI, GIFTI as {lh: , rh: }}, or a list of such; a story twice: "
+     "repeats"},
     {0},
 };
 
@@ -157,6 +180,17 @@ const vg_key vg_region_keys[] = {
     {"space", VG_KEY_TEXT, AT(space), "none", NULL, 0, 0, NULL, "what is planted: NAME, NAME/LL, or none"},
     {"voxels", VG_KEY_WHOLE, AT(voxels), NULL, NULL, 1, 1e8, NULL, "of the region, in each subject"},
     {"r2", VG_KEY_REAL, AT(r2), "0.0", NULL, 0, 0.999, NULL, "share of a voxel's variance that the planted space explains"},
+    {0},
+};
+#undef AT
+#define AT(field) offsetof(vg_study, nuisance.field)
+const vg_key vg_nuisance_keys[] = {
+    {"spaces", OWN, NULL, NULL, 0, 0, vg_key_nuisance_spaces, "a list of features, NAME or NAME/LL"},
+    {"files", OWN, NULL, NULL, 0, 0, vg_key_nuisance_files,
+     "a list of files, rows as the responses' (motion), filtered as these; {SUBJECT} and {STORY} stand for their names"},
+    {"mode", VG_KEY_TEXT, AT(mode), "band", "band|regress", 0, 0, NULL,
+     "band: a penalty of its own, and unique variance beyond it; regress: taken out of features and responses fold by fold"},
+    {"draws", VG_KEY_WHOLE, AT(draws), "20", NULL, 1, 10000, NULL, "band: random pairs of penalties tried, each with all of the grid"},
     {0},
 };
 #undef AT
@@ -363,5 +397,6 @@ void vg_study_print_keys(FILE *out)
     print_table("features[]", vg_feature_keys, out);
     print_table("stories[]", vg_story_keys, out);
     print_table("responses.subjects[]", vg_subject_keys, out);
+    print_table("nuisance", vg_nuisance_keys, out);
     print_table("simulate.regions.REGION", vg_region_keys, out);
 }

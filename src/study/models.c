@@ -139,6 +139,26 @@ static vg_context_mode context_mode(const char *mode)
     return strcmp(mode, "anchored") == 0 ? VG_CONTEXT_ANCHORED : strcmp(mode, "growing") == 0 ? VG_CONTEXT_GROWING : VG_CONTEXT_SLIDING;
 }
 
+/* Window positions a block of words may hold where memory allows: products are tall enough for BLAS, and a block's forward takes seconds.
+ */
+enum { BATCH_TOKENS = 4096 };
+
+vg_attribution_plan vg_plan_of(const vg_model *model, int64_t memory)
+{
+    return (vg_attribution_plan){.batch_tokens = BATCH_TOKENS, .bytes = vg_attribution_room(model, memory)};
+}
+
+vg_context vg_context_of(const vg_study *study)
+{
+    return (vg_context){.mode = context_mode(study->context.mode),
+                        .words = study->context.words,
+                        .tokens = study->context.tokens,
+                        .whole_word = strcmp(study->target.span, "word") == 0,
+                        .target = target_kind(study->target.of),
+                        .argmax = strcmp(study->target.token, "argmax") == 0,
+                        .bos = strcmp(study->context.bos, "auto") == 0};
+}
+
 static vg_status put_onsets(const vg_story *story, vg_passage *passage)
 {
     VG_TRY(VG_NEW(&passage->onset, story->count, "onsets"));
@@ -150,14 +170,8 @@ static vg_status put_onsets(const vg_story *story, vg_passage *passage)
 static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
                                const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
 {
-    const vg_context context = {.mode = context_mode(study->context.mode),
-                                .words = study->context.words,
-                                .tokens = study->context.tokens,
-                                .whole_word = strcmp(study->target.span, "word") == 0,
-                                .target = target_kind(study->target.of),
-                                .argmax = strcmp(study->target.token, "argmax") == 0,
-                                .bos = strcmp(study->context.bos, "auto") == 0};
-    const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(study, memory)};
+    const vg_context context = vg_context_of(study);
+    const vg_attribution_plan plan = vg_plan_of(explained->model, memory);
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
@@ -171,7 +185,10 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
                             vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
-    const vg_model_options options = {.random = strcmp(model->init, "random") == 0, .seed = (uint64_t)model->seed};
+    const int64_t program = 100000000, share = (memory - program) / study->model_count; /* program: its own memory and its libraries' */
+    const vg_model_options options = {.random = strcmp(model->init, "random") == 0,
+                                      .seed = (uint64_t)model->seed,
+                                      .memory = share > 1 ? (int64_t)(0.8 * (double)share) : 1};
     vg_tokenizer *tokenizer = NULL;
     vg_space_request *requests = NULL;
     int64_t count;
@@ -180,9 +197,12 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
     VG_GO(VG_NEW(&explained->attributions, study->story_count, "stories"));
     VG_GO(open_tokenizer(model, &tokenizer));
     VG_GO(vg_model_open(device, model->path, &options, &explained->model));
+    if (vg_model_is_streamed(explained->model))
+        vg_log(VG_LOG_INFO, "model %s: its blocks are brought one by one: all of them would not fit into %.0f MB", model->name,
+               1e-6 * (double)options.memory);
     VG_GO(make_requests(study, tokenizer, explained->model, &requests, &count));
     for (int64_t s = 0; s < study->story_count; s++)
-        VG_GO(explain_story(study, stories, tokenizer, requests, count, memory, s, explained));
+        VG_GO(explain_story(study, stories, tokenizer, requests, count, share, s, explained));
     for (int64_t i = 0; vg_attribution_warning(explained->attributions[0], i) != NULL; i++)
         vg_log(VG_LOG_WARNING, "model %s: %s", model->name, vg_attribution_warning(explained->attributions[0], i));
 done:

@@ -47,11 +47,11 @@ static vg_status choose_shifts(const fit_job *job, fit_null *null)
 {
     int64_t *rows, runs = 0;
     for (int64_t g = 0; g < job->group_count; g++)
-        runs += job->groups[g].pattern->study->run_count;
+        runs += job->groups[g].run_count;
     VG_TRY(VG_NEW(&rows, runs, "runs"));
     runs = 0;
     for (int64_t g = 0; g < job->group_count; g++)
-        for (int64_t r = 0; r < job->groups[g].pattern->study->run_count; r++)
+        for (int64_t r = 0; r < job->groups[g].run_count; r++)
             rows[runs++] = job->groups[g].run_rows[r];
     vg_status status = VG_NEW(&null->shifts, job->study->null.shifts, "shifts");
     if (status == VG_OK)

@@ -52,29 +52,53 @@ static vg_status read_pack(const fit_job *job, const fit_pack *pack, vg_matrix y
     return VG_OK;
 }
 
-/* The fits of a pack to one shift: scores, and inner and outer ones of spaces that are chosen among. */
+/* The fits of a pack to one shift: what is tested, and inner and outer scores of spaces that are chosen among. */
 typedef struct {
     const fit_pack *pack;
     int64_t first, count, outer; /* spaces; outer folds */
-    vg_ridge_result *results;
+    fit_values *values;
     double *numbers;
+    int32_t *label; /* who shares a penalty; NULL: no one */
+    int64_t labels;
 } pack_fits;
+
+/* Who shares a penalty, over the tiles of a pack. */
+static vg_status label_pack(const fit_job *job, pack_fits *f)
+{
+    const fit_pack *pack = f->pack;
+    int64_t column = 0;
+    if (strcmp(job->study->ridge.alpha, "voxel") == 0)
+        return VG_OK;
+    VG_TRY(VG_NEW(&f->label, pack->columns, "voxel labels"));
+    for (int64_t t = pack->first; t < pack->end; column += job->tiles[t].count, t++) {
+        const fit_tile *tile = &job->tiles[t];
+        VG_TRY(vg_fit_labels(job, &job->subjects[tile->subject], tile->first, tile->count, f->label + column, &f->labels));
+    }
+    return VG_OK;
+}
 
 static vg_status make_fits(const fit_job *job, const fit_pack *pack, int64_t first, int64_t count, pack_fits *f)
 {
     int64_t columns = pack->columns, outer = job->groups[pack->group].folds->outer_count;
     *f = (pack_fits){.pack = pack, .first = first, .count = count, .outer = outer};
-    VG_TRY(VG_NEW(&f->results, count, "scores"));
+    VG_TRY(VG_NEW(&f->values, count, "scores"));
     VG_TRY(VG_NEW(&f->numbers, count * (1 + 2 * outer) * columns, "scores"));
     for (int64_t c = 0; c < count; c++) {
         double *at = f->numbers + c * (1 + 2 * outer) * columns;
-        f->results[c] = (vg_ridge_result){.score = at, .ld = columns};
+        f->values[c] = vg_fit_banded(job->study) ? (fit_values){.unique = at} : (fit_values){.score = at};
         if (vg_choices_want(job, first + c)) {
-            f->results[c].inner_score = at + columns;
-            f->results[c].fold_score = at + (1 + outer) * columns;
+            f->values[c].inner = at + columns;
+            f->values[c].fold = at + (1 + outer) * columns;
         }
     }
-    return VG_OK;
+    return label_pack(job, f);
+}
+
+static void free_fits(pack_fits *f)
+{
+    free(f->values);
+    free(f->numbers);
+    free(f->label);
 }
 
 /* A pack's scores of one shift to their places in the shift's maps (count, all voxels), and to the choices' view of it. */
@@ -85,11 +109,13 @@ static void place(const fit_job *job, const pack_fits *f, int64_t view, float *m
         const fit_tile *tile = &job->tiles[t];
         int64_t at = job->statistics->offset[tile->subject] + tile->first;
         for (int64_t c = 0; c < f->count; c++) {
-            const vg_ridge_result *r = &f->results[c];
+            const fit_values *values = &f->values[c];
+            const double *tested = vg_fit_banded(job->study) ? values->unique : values->score;
             for (int64_t v = 0; v < tile->count; v++)
-                maps[c * job->statistics->voxels + at + v] = (float)r->score[column + v];
-            if (r->inner_score != NULL)
-                vg_choices_take(job, f->first + c, view, at, tile->count, r->inner_score + column, r->fold_score + column, r->ld, f->outer);
+                maps[c * job->statistics->voxels + at + v] = (float)tested[column + v];
+            if (values->inner != NULL)
+                vg_choices_take(job, f->first + c, view, at, tile->count, values->inner + column, values->fold + column, f->pack->columns,
+                                f->outer);
         }
         column += tile->count;
     }
@@ -116,16 +142,15 @@ static vg_status fit_pack_shifts(fit_job *job, const fit_pack *pack, int64_t fir
     VG_GO(make_fits(job, pack, first, count, &fits));
     VG_GO(read_pack(job, pack, y));
     for (int64_t i = 0; i < n; i++) {
-        vg_null_order(group->run_rows, group->pattern->study->run_count, null->shifts[begin + i], order);
-        VG_GO(vg_ridge_fit(job->designs + pack->group * job->chunk_size, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld},
-                           order, fits.results));
+        vg_null_order(group->run_rows, group->run_count, null->shifts[begin + i], order);
+        VG_GO(vg_fit_score(job, pack->group, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld}, order, fits.label, fits.labels,
+                           fits.values));
         place(job, &fits, view_of(job, begin + i), null->maps + i * count * job->statistics->voxels);
         vg_progress_step(pack->columns * count);
     }
 done:
     free(y.data);
-    free(fits.results);
-    free(fits.numbers);
+    free_fits(&fits);
     free(order);
     return status;
 }

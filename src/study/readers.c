@@ -1,4 +1,4 @@
-/* readers: the keys of a study that have a shape of their own: lists of models, features, stories and subjects, penalties, regions. */
+/* readers: the keys of a study that have a shape of their own: lists of models, features and stories, delays, penalties, regions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static vg_status read_wholes(const vg_yaml *yaml, struct fy_node *node, const ch
     return VG_OK;
 }
 
-static vg_status check_name(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *name, const char *what)
+vg_status vg_read_name(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *name, const char *what)
 {
     if (vg_store_name_check(name, strlen(name), what) == VG_OK)
         return VG_OK;
@@ -44,8 +44,8 @@ static vg_status check_name(const vg_yaml *yaml, struct fy_node *node, const cha
 }
 
 /* Every item of a list by its table of keys; items of `size` bytes whose first member of interest is a name. */
-static vg_status read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items,
-                            size_t size, int64_t *count)
+vg_status vg_read_items(const vg_yaml *yaml, struct fy_node *node, const char *key, const vg_key *keys, vg_study *study, void **items,
+                        size_t size, int64_t *count)
 {
     VG_TRY(sequence(yaml, node, key, count));
     VG_TRY(vg_allocate(items, *count, size, key));
@@ -72,7 +72,7 @@ vg_status vg_key_model(const vg_yaml *yaml, struct fy_node *node, const char *ke
     VG_TRY(VG_NEW(&study->models, 1, key));
     study->model_count = 1;
     VG_TRY(vg_keys_read(yaml, node, key, vg_model_keys, study, study->models));
-    return check_name(yaml, node, key, study->models->name, "model");
+    return vg_read_name(yaml, node, key, study->models->name, "model");
 }
 
 vg_status vg_key_models(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
@@ -80,9 +80,9 @@ vg_status vg_key_models(const vg_yaml *yaml, struct fy_node *node, const char *k
     (void)item;
     if (study->model_count > 0)
         return vg_yaml_fail(yaml, node, key, "model and models are both there; keep one");
-    VG_TRY(read_items(yaml, node, key, vg_model_keys, study, (void **)&study->models, sizeof *study->models, &study->model_count));
+    VG_TRY(vg_read_items(yaml, node, key, vg_model_keys, study, (void **)&study->models, sizeof *study->models, &study->model_count));
     for (int64_t i = 0; i < study->model_count; i++) {
-        VG_TRY(check_name(yaml, node, key, study->models[i].name, "model"));
+        VG_TRY(vg_read_name(yaml, node, key, study->models[i].name, "model"));
         for (int64_t j = 0; j < i; j++)
             VG_TRY(check_twice(yaml, node, key, study->models[i].name, study->models[j].name));
     }
@@ -98,13 +98,14 @@ static vg_status finish_feature(const vg_yaml *yaml, struct fy_node *node, const
         free(feature->name);
         VG_TRY(vg_format(&feature->name, "%s", feature->method));
     }
-    return check_name(yaml, node, key, feature->name, "feature");
+    return vg_read_name(yaml, node, key, feature->name, "feature");
 }
 
 vg_status vg_key_features(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
-    VG_TRY(read_items(yaml, node, key, vg_feature_keys, study, (void **)&study->features, sizeof *study->features, &study->feature_count));
+    VG_TRY(
+        vg_read_items(yaml, node, key, vg_feature_keys, study, (void **)&study->features, sizeof *study->features, &study->feature_count));
     for (int64_t i = 0; i < study->feature_count; i++) {
         struct fy_node *entry = fy_node_sequence_get_by_index(node, (int)i);
         VG_TRY(finish_feature(yaml, entry, key, &study->features[i]));
@@ -161,59 +162,12 @@ vg_status vg_key_baseline(const vg_yaml *yaml, struct fy_node *node, const char 
 vg_status vg_key_stories(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
 {
     (void)item;
-    VG_TRY(read_items(yaml, node, key, vg_story_keys, study, (void **)&study->stories, sizeof *study->stories, &study->story_count));
+    VG_TRY(vg_read_items(yaml, node, key, vg_story_keys, study, (void **)&study->stories, sizeof *study->stories, &study->story_count));
     for (int64_t i = 0; i < study->story_count; i++) {
-        VG_TRY(check_name(yaml, node, key, study->stories[i].name, "story"));
+        VG_TRY(vg_read_name(yaml, node, key, study->stories[i].name, "story"));
         for (int64_t j = 0; j < i; j++)
             VG_TRY(check_twice(yaml, node, key, study->stories[i].name, study->stories[j].name));
     }
-    return VG_OK;
-}
-
-/* ---- subjects ---------------------------------------------------------------------------------------------------------------- */
-
-vg_status vg_key_subjects(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
-{
-    (void)item;
-    VG_TRY(read_items(yaml, node, key, vg_subject_keys, study, (void **)&study->responses.subjects, sizeof *study->responses.subjects,
-                      &study->responses.subject_count));
-    for (int64_t i = 0; i < study->responses.subject_count; i++) {
-        const vg_study_subject *subject = &study->responses.subjects[i];
-        struct fy_node *entry = fy_node_sequence_get_by_index(node, (int)i);
-        VG_TRY(check_name(yaml, entry, key, subject->name, "subject"));
-        if (subject->run_count == 0)
-            return vg_yaml_fail(yaml, entry, key, "subject %s has no runs: {STORY: file}", subject->name);
-        for (int64_t j = 0; j < i; j++)
-            VG_TRY(check_twice(yaml, entry, key, subject->name, study->responses.subjects[j].name));
-    }
-    return VG_OK;
-}
-
-/* Stories may stand below in the file: names are matched once all is read (study.c); until then `story` is the line, for messages. */
-static vg_status read_run(const vg_yaml *yaml, struct fy_node_pair *pair, const char *key, vg_study_run *run)
-{
-    VG_TRY(vg_yaml_text(yaml, fy_node_pair_key(pair), key, &run->story_name));
-    if (fy_node_pair_value(pair) == NULL)
-        return vg_yaml_fail(yaml, fy_node_pair_key(pair), key, "story %s has no file", run->story_name);
-    char *path;
-    VG_TRY(vg_yaml_text(yaml, fy_node_pair_value(pair), key, &path));
-    vg_status status = vg_path_beside(yaml->path, path, &run->path);
-    free(path);
-    run->line = vg_yaml_line(fy_node_pair_key(pair));
-    return status;
-}
-
-vg_status vg_key_runs(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
-{
-    (void)study;
-    vg_study_subject *subject = item;
-    if (!fy_node_is_mapping(node) || fy_node_mapping_item_count(node) < 1)
-        return vg_yaml_fail(yaml, node, key, "{STORY: file} is expected here");
-    VG_TRY(VG_NEW(&subject->runs, fy_node_mapping_item_count(node), key));
-    void *previous = NULL;
-    struct fy_node_pair *pair;
-    while ((pair = fy_node_mapping_iterate(node, &previous)) != NULL)
-        VG_TRY(read_run(yaml, pair, key, &subject->runs[subject->run_count++]));
     return VG_OK;
 }
 
@@ -353,7 +307,7 @@ vg_status vg_key_memory(const vg_yaml *yaml, struct fy_node *node, const char *k
 
 /* ---- regions ---------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status read_texts(const vg_yaml *yaml, struct fy_node *node, const char *key, char ***texts, int64_t *count)
+vg_status vg_read_texts(const vg_yaml *yaml, struct fy_node *node, const char *key, char ***texts, int64_t *count)
 {
     int64_t wanted;
     VG_TRY(sequence(yaml, node, key, &wanted));
@@ -370,7 +324,7 @@ vg_status vg_key_columns(const vg_yaml *yaml, struct fy_node *node, const char *
 {
     (void)item;
     if (!fy_node_is_scalar(node))
-        return read_texts(yaml, node, key, &study->atlas.columns, &study->atlas.column_count);
+        return vg_read_texts(yaml, node, key, &study->atlas.columns, &study->atlas.column_count);
     char *path;
     VG_TRY(vg_yaml_text(yaml, node, key, &path));
     vg_status status = vg_path_beside(yaml->path, path, &study->atlas.columns_file);
@@ -388,7 +342,7 @@ static vg_status named_regions(const vg_yaml *yaml, struct fy_node *node, const 
     while ((pair = fy_node_mapping_iterate(node, &previous)) != NULL) {
         vg_study_region *region = &(*regions)[(*count)++];
         VG_TRY(vg_yaml_text(yaml, fy_node_pair_key(pair), key, &region->name));
-        VG_TRY(check_name(yaml, node, key, region->name, "region"));
+        VG_TRY(vg_read_name(yaml, node, key, region->name, "region"));
         if (fy_node_pair_value(pair) == NULL)
             return vg_yaml_fail(yaml, fy_node_pair_key(pair), key, "region %s is empty", region->name);
     }
@@ -405,7 +359,7 @@ vg_status vg_key_regions(const vg_yaml *yaml, struct fy_node *node, const char *
     (void)item;
     VG_TRY(named_regions(yaml, node, key, &study->atlas.regions, &study->atlas.region_count));
     for (int64_t i = 0; i < study->atlas.region_count; i++)
-        VG_TRY(read_texts(yaml, value_at(node, i), key, &study->atlas.regions[i].members, &study->atlas.regions[i].member_count));
+        VG_TRY(vg_read_texts(yaml, value_at(node, i), key, &study->atlas.regions[i].members, &study->atlas.regions[i].member_count));
     return VG_OK;
 }
 

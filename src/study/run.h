@@ -2,6 +2,7 @@
 #ifndef VOXGRAD_STUDY_RUN_H
 #define VOXGRAD_STUDY_RUN_H
 
+#include "voxgrad/brain.h"
 #include "voxgrad/encoding.h"
 #include "voxgrad/stimulus.h"
 #include "voxgrad/store.h"
@@ -18,8 +19,18 @@ int vg_thread_count(const vg_study *study, const vg_comm *comm);
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
-/* Window positions that a block of words may hold, for this memory: part of the plan. */
-int64_t vg_batch_tokens(const vg_study *study, int64_t memory);
+/* The least that any rank may take, so that all make the same plan. Collective. */
+vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes);
+
+/* One run's responses, with the mask of its subject or study. */
+vg_status vg_run_open(const vg_study *study, const vg_study_subject *subject, int64_t run, vg_responses **responses);
+
+/* The gap between training and held-out rows; how words become rows of a run; how responses are filtered; and whether both are z-scored per
+ * run (else by the training rows of each fold). */
+int64_t vg_fold_gap(const vg_study *study);
+vg_align_options vg_align_of(const vg_study *study, int64_t rows);
+vg_filter_options vg_filter_of(const vg_study *study);
+bool vg_standardize_runs(const vg_study *study);
 
 /* ---- stories and models ------------------------------------------------------------------------------------------------ */
 
@@ -31,7 +42,7 @@ typedef struct {
 vg_status vg_stories_open(const vg_study *study, vg_stories *stories);
 void vg_stories_free(const vg_study *study, vg_stories *stories);
 
-/* One model with every story as its tokens, ready to be explained. */
+/* One model with every story as its tokens, ready to be explained. memory: bytes that the rank may hold, for all of the study's models. */
 typedef struct {
     vg_model *model;
     vg_passage *passages;          /* (story_count) */
@@ -39,6 +50,9 @@ typedef struct {
 } vg_explained;
 vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
                             vg_explained *explained);
+/* The windows and targets of a study; the batches of a model's words. */
+vg_context vg_context_of(const vg_study *study);
+vg_attribution_plan vg_plan_of(const vg_model *model, int64_t memory);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
 
 /* ---- features made elsewhere (files.c) ---------------------------------------------------------------------------------- */

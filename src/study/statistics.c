@@ -136,6 +136,7 @@ vg_status vg_statistics_prepare(fit_job *job)
     s->derived.total = s->derived.group + s->derived.rows + s->derived.over;
     VG_TRY(VG_NEW(&s->group, job->space_count, "group maps"));
     VG_TRY(VG_NEW(&s->over_p, job->space_count * s->over.count, "regions"));
+    VG_TRY(VG_NEW(&s->plain, 2 * job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->rows, job->space_count * s->derived.rows, "regions"));
     VG_TRY(vg_ceilings_prepare(job));
     VG_TRY(vg_profile_prepare(job));
@@ -162,19 +163,26 @@ vg_status vg_statistics_layout(fit_job *job)
     fit_over *over = &job->statistics->over;
     size_t model, name, region;
     vg_statistics_longest(job, &model, &name, &region);
-    const vg_store_member members[] = {
-        {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},   {"region", VG_STORE_TEXT, region},
-        {"subjects", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0},      {"sem_within", VG_STORE_F64, 0},
-        {"low", VG_STORE_F64, 0},        {"high", VG_STORE_F64, 0},     {"fraction", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0},
-        {"q", VG_STORE_F64, 0},          {"p_largest", VG_STORE_F64, 0}};
-    int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->statistics->null == NULL ? 3 : 0);
+    vg_store_member members[16] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name},   {"layer", VG_STORE_TEXT, 8},
+                                   {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},
+                                   {"sem", VG_STORE_F64, 0},          {"sem_within", VG_STORE_F64, 0}, {"low", VG_STORE_F64, 0},
+                                   {"high", VG_STORE_F64, 0},         {"fraction", VG_STORE_F64, 0}};
+    static const char *const banded[] = {"unique", "unique_sem"}, *const tested[] = {"p", "q", "p_largest"};
+    int64_t count = 11;
+    for (int i = 0; vg_fit_banded(job->study) && i < 2; i++)
+        members[count++] = (vg_store_member){banded[i], VG_STORE_F64, 0};
+    for (int i = 0; job->statistics->null != NULL && i < 3; i++)
+        members[count++] = (vg_store_member){tested[i], VG_STORE_F64, 0};
     VG_TRY(vg_layout_table(job->layout, "/group_regions", members, count, job->space_count * over->count, &over->table));
     VG_TRY(vg_layout_text(
         job->layout, "/group_regions", "units",
-        "mean, sem: over subjects of their region means (Pearson's r); sem_within: within subjects, over all spaces of the region; low, "
-        "high: bootstrap interval over listeners, which says nothing of chance; fraction: mean over the region's ceiling, where the "
-        "ceiling's interval does not hold 0; p: of the mean, against the shifted responses; q: p by Benjamini & Hochberg over the regions "
-        "of a space; p_largest: against the largest of all spaces and regions"));
+        "mean, sem: over subjects of their region means of scores; unique, unique_sem: the same of unique variance, which is tested where "
+        "it "
+        "is there. Of what is tested: sem_within: within subjects, over all spaces of the region; low, high: bootstrap interval over "
+        "listeners, which says nothing of chance; p: of the mean, against the shifted responses; q: p by Benjamini & Hochberg over the "
+        "regions of a space; p_largest: against the largest of all spaces and regions. fraction: of the region's ceiling, where its "
+        "interval does not hold 0: mean over it (unique over its square)"));
+    VG_TRY(vg_layout_text(job->layout, "/group_regions", "tested", vg_fit_banded(job->study) ? "unique" : "mean"));
     VG_TRY(vg_layout_number(job->layout, "/group_regions", "level", VG_INTERVAL));
     VG_TRY(vg_layout_integer(job->layout, "/group_regions", "draws", job->study->statistics.bootstrap));
     VG_TRY(vg_ceilings_layout(job));
@@ -214,9 +222,33 @@ vg_status vg_over_summarize(const fit_job *job, const double *rows, fit_over_sum
     return status;
 }
 
-vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps)
+/* The scores, where unique variance is what is tested. */
+static vg_status summarize_plain(fit_job *job, int64_t space, const float *plain)
 {
     fit_statistics *s = job->statistics;
+    int64_t count = s->over.count;
+    double *derived = NULL;
+    fit_over_summary *over = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&derived, s->derived.total, "regions"));
+    VG_GO(VG_NEW(&over, count, "regions"));
+    vg_statistics_derive(job, plain, derived);
+    VG_GO(vg_over_summarize(job, derived + s->derived.group, over));
+    for (int64_t g = 0; g < count; g++) {
+        s->plain[space * count + g] = over[g].summary.mean;
+        s->plain[(job->space_count + space) * count + g] = over[g].summary.sem;
+    }
+done:
+    free(derived);
+    free(over);
+    return status;
+}
+
+vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
+{
+    fit_statistics *s = job->statistics;
+    if (plain != NULL)
+        VG_TRY(summarize_plain(job, space, plain));
     VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
     vg_statistics_derive(job, maps, s->group[space]);
     memcpy(s->rows + space * s->derived.rows, s->group[space] + s->derived.group, (size_t)s->derived.rows * sizeof(double));
@@ -311,12 +343,19 @@ static void put_over(const fit_job *job, int64_t space, int64_t g, const over_nu
     vg_record_text(record, "layer", named->layer != NULL ? named->layer : "");
     vg_record_text(record, "region", s->over.names[g]);
     vg_record_integer(record, "subjects", at->summary.n);
-    vg_record_number(record, "mean", at->summary.mean);
-    vg_record_number(record, "sem", at->summary.sem);
+    bool banded = vg_fit_banded(job->study);
+    int64_t plain = space * s->over.count + g;
+    double ceiling = vg_ceilings_of(job, g);
+    vg_record_number(record, "mean", banded ? s->plain[plain] : at->summary.mean);
+    vg_record_number(record, "sem", banded ? s->plain[job->space_count * s->over.count + plain] : at->summary.sem);
+    if (banded) {
+        vg_record_number(record, "unique", at->summary.mean);
+        vg_record_number(record, "unique_sem", at->summary.sem);
+    }
     vg_record_number(record, "sem_within", numbers->within[g]);
     vg_record_number(record, "low", at->interval[0]);
     vg_record_number(record, "high", at->interval[1]);
-    vg_record_number(record, "fraction", at->summary.mean / vg_ceilings_of(job, g));
+    vg_record_number(record, "fraction", at->summary.mean / (vg_tests_r2(job->study) ? ceiling * ceiling : ceiling));
     if (s->null == NULL)
         return;
     vg_record_number(record, "p", s->over_p[space * s->over.count + g]);
@@ -390,6 +429,7 @@ void vg_statistics_free(fit_job *job)
     vg_choices_free(job);
     vg_profile_free(s->profile);
     free(s->over_p);
+    free(s->plain);
     free(s->rows);
     free(s);
     job->statistics = NULL;

@@ -52,6 +52,7 @@ typedef struct fit_statistics {
     fit_over over;
     double **group; /* (space) -> (derived.total), on the rank that summarised it, for the last p */
     double *over_p; /* (space, over), there too */
+    double *plain;  /* (2, space, over), there too: mean score and its standard error, where unique variance is tested */
     double *rows;   /* (space, derived.rows) region means of every subject: of what this rank summarised, at the end of all */
     fit_null *null; /* NULL: no shifts */
     struct fit_ceilings *ceilings; /* NULL: none; ceilings.c */
@@ -74,8 +75,9 @@ int64_t vg_statistics_blocks(const fit_job *job);
 int64_t vg_statistics_regions(const fit_job *job);
 void vg_statistics_free(fit_job *job);
 
-/* On the rank that summarises a space: maps of all subjects, one after another. Its writes belong to the summary's block. */
-vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps);
+/* On the rank that summarises a space: maps of all subjects, one after another, of what is tested; plain: of the scores, NULL where these
+ * are tested. Its writes belong to the summary's block. */
+vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain);
 
 /* After the last chunk: what needs all spaces. Collective. */
 vg_status vg_statistics_finish(fit_job *job);

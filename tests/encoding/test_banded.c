@@ -74,7 +74,9 @@ static void compare(const vg_folds_options *options, int64_t p1, int64_t p2, vg_
     assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded), VG_OK);
     double r2[V], *alpha = malloc((size_t)n * 8), *inner = malloc((size_t)n * 8);
     int32_t *draw = malloc((size_t)n * 4);
-    assert_int_equal(vg_banded_fit(banded, samples(y, rows, V, V), NULL, &(vg_banded_result){r2, alpha, inner, draw, V}), VG_OK);
+    assert_int_equal(vg_banded_fit(banded, samples(y, rows, V, V), NULL,
+                                   &(vg_banded_result){.r2 = r2, .alpha = alpha, .inner_r2 = inner, .draw = draw, .ld = V}),
+                     VG_OK);
 
     double table[2][ALPHAS * V], sse[V] = {0}, sst[V] = {0};
     twin_score scores[V];
@@ -121,6 +123,183 @@ static void test_search_agrees_with_the_twin(void **state)
     compare(&nested, 3, 5, VG_R2_POOLED);
     compare(&nested, 20, 50, VG_R2_MEAN); /* dual */
     compare(&single, 3, 5, VG_R2_MEAN);
+}
+
+/* The parts of the bands add up to the r2 of all, in the primal and the dual form, features standardised by training rows or not; a band
+ * that is nothing but zeros has no part. */
+static void test_split_adds_up(void **state)
+{
+    (void)state;
+    enum { ROWS = 80, V = 7, DRAWS = 9 };
+    const struct {
+        int64_t p1, p2;
+        bool standardize, empty;
+    } cases[] = {{4, 6, false, false}, {30, 70, false, false}, {4, 6, true, false}, {30, 70, true, false}, {4, 6, false, true}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        int64_t rows = ROWS, p = cases[c].p1 + cases[c].p2;
+        double *x = calloc((size_t)(ROWS * p), 8), weights[DRAWS * 2], y[ROWS * V], r2[V], alpha[3 * V], split[2 * V], worst = 0;
+        int32_t draw[3 * V];
+        vg_folds *folds;
+        vg_banded *banded;
+        twin_simulate(4, ROWS, p, V, 0.5, 2, x, y);
+        for (int64_t t = 0; cases[c].empty && t < ROWS; t++)
+            memset(x + t * p, 0, (size_t)cases[c].p1 * 8);
+        for (int64_t t = 0; t < ROWS; t++)
+            y[t * V + V - 1] = 2; /* dead */
+        assert_int_equal(
+            vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 3, .inner_folds = 2, .gap = 2}, &folds),
+            VG_OK);
+        vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64, .standardize = cases[c].standardize};
+        vg_samples bands[] = {samples(x, ROWS, cases[c].p1, p), samples(x + cases[c].p1, ROWS, cases[c].p2, p)};
+        vg_band_weights(2, DRAWS, 1, weights);
+        assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded), VG_OK);
+        for (int pass = 0; pass < 2; pass++) { /* the second one takes the eigenvectors that were kept */
+            assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL,
+                                           &(vg_banded_result){.r2 = r2, .alpha = alpha, .draw = draw, .ld = V, .split = split}),
+                             VG_OK);
+            for (int v = 0; v < V - 1; v++) {
+                worst = fmax(worst, fabs(split[v] + split[V + v] - r2[v]));
+                assert_true(!cases[c].empty || split[v] == 0);
+            }
+            assert_true(isnan(split[V - 1]) && isnan(split[2 * V - 1]));
+        }
+        print_message("%d + %d columns: parts add up to r2 within %.1e\n", (int)cases[c].p1, (int)cases[c].p2, worst);
+        assert_true(worst < 1e-9);
+        vg_banded_free(banded);
+        vg_folds_free(folds);
+        free(x);
+    }
+}
+
+/* Nuisance that made the responses is gone after it was regressed out; what else made them is found; and both are what the slow twin finds
+ * in residuals made by normal equations. */
+static void test_nuisance_regressed_out(void **state)
+{
+    (void)state;
+    enum { ROWS = 90, P = 4, Q = 3, V = 4 };
+    static double x[ROWS * P], n[ROWS * Q], y[ROWS * V], ignored[ROWS * V], xr[ROWS * P], yr[ROWS * V];
+    int64_t rows = ROWS, train[ROWS];
+    twin_simulate(5, ROWS, P, V, 0.5, 1, x, ignored);
+    for (int t = 0; t < ROWS; t++) {
+        n[t * Q] = sin(t * 0.3);
+        n[t * Q + 1] = t;
+        n[t * Q + 2] = 2 * n[t * Q] + 1; /* says nothing new */
+        for (int v = 0; v < V; v++)
+            y[t * V + v] =
+                5 * n[t * Q] - 0.1 * t + (v % 2) * x[t * P + 1] + 0.5 * vg_random_normal(6, VG_RANDOM_TEST, (uint64_t)(t * V + v));
+    }
+    vg_folds *folds;
+    vg_regressed *regressed;
+    assert_int_equal(
+        vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 3, .inner_folds = 2, .gap = 1}, &folds), VG_OK);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64};
+    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS, Q, Q), &regressed), VG_OK);
+    double score[V], r2[V], alpha[3 * V], fold[3 * V];
+    assert_int_equal(vg_regressed_fit(regressed, samples(y, ROWS, V, V), NULL,
+                                      &(vg_ridge_result){.score = score, .r2 = r2, .alpha = alpha, .fold_score = fold, .ld = V}),
+                     VG_OK);
+    for (int64_t k = 0; k < 3; k++) {
+        int64_t m = twin_rows(folds->outer[k].train, folds->outer[k].train_ranges, train);
+        double gram[9] = {0}, right[3 * (P + V)] = {0};
+        for (int64_t i = 0; i < m; i++) {
+            const double z[3] = {1, n[train[i] * Q], n[train[i] * Q + 1]};
+            for (int a = 0; a < 3; a++) {
+                for (int b = 0; b < 3; b++)
+                    gram[a * 3 + b] += z[a] * z[b];
+                for (int j = 0; j < P + V; j++)
+                    right[a * (P + V) + j] += z[a] * (j < P ? x[train[i] * P + j] : y[train[i] * V + j - P]);
+            }
+        }
+        assert_int_equal(LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', 3, P + V, gram, 3, right, P + V), 0);
+        for (int t = 0; t < ROWS; t++)
+            for (int j = 0; j < P + V; j++) {
+                double by = right[j] + right[P + V + j] * n[t * Q] + right[2 * (P + V) + j] * n[t * Q + 1];
+                if (j < P)
+                    xr[t * P + j] = x[t * P + j] - by;
+                else
+                    yr[t * V + j - P] = y[t * V + j - P] - by;
+            }
+        twin_data data = {ROWS, P, V, xr, yr, false};
+        double table[2][ALPHAS * V];
+        twin_score scores[V];
+        twin_inner(&data, &plan, &folds->outer[k], table[0], table[1]);
+        for (int64_t v = 0; v < V; v++) {
+            int64_t a = twin_best(&plan, table[0], V, v);
+            assert_true(alpha[k * V + v] == plan.alphas[a]);
+            twin_scores(&data, &folds->outer[k], plan.alphas[a], scores);
+            assert_true(fabs(fold[k * V + v] - scores[v].r) < 1e-8);
+        }
+    }
+    for (int v = 0; v < V; v++)
+        assert_true(v % 2 == 1 ? score[v] > 0.6 && r2[v] > 0.4 : fabs(score[v]) < 0.4 && r2[v] < 0.1);
+    vg_regressed_free(regressed);
+    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS - 1, Q, Q), &regressed), VG_INVALID);
+    vg_folds_free(folds);
+}
+
+/* Shared penalties: one for all is the best by the mean of the voxels' inner scores; labels of one voxel each give what no sharing gives.
+ */
+static void test_shared_penalties(void **state)
+{
+    (void)state;
+    enum { ROWS = 90, P = 6, V = 11, OUTER = 3 };
+    static double x[ROWS * P], y[ROWS * V];
+    int64_t rows = ROWS;
+    int32_t own[V], none[V] = {0};
+    twin_simulate(2, ROWS, P, V, 0.5, 1, x, y);
+    for (int t = 0; t < ROWS; t++)
+        y[t * V + 4] = 1; /* dead */
+    for (int v = 0; v < V; v++)
+        own[v] = v;
+    vg_folds *folds;
+    vg_ridge_design *design;
+    assert_int_equal(vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = OUTER, .inner_folds = 2}, &folds),
+                     VG_OK);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64, .tile = 4};
+    assert_int_equal(vg_ridge_design_create(device, &plan, samples(x, ROWS, P, P), &design), VG_OK);
+    double score[3][V], r2[3][V], alpha[3][OUTER * V], r2_alpha[3][OUTER * V], inner[3][OUTER * V], inner_r2[3][OUTER * V];
+    for (int i = 0; i < 3; i++) {
+        vg_ridge_result r = {.score = score[i],
+                             .r2 = r2[i],
+                             .alpha = alpha[i],
+                             .r2_alpha = r2_alpha[i],
+                             .inner_score = inner[i],
+                             .inner_r2 = inner_r2[i],
+                             .ld = V};
+        assert_int_equal(vg_ridge_fit_shared(&design, 1, samples(y, ROWS, V, V), NULL, i == 0 ? NULL : i == 1 ? own : none, V, &r), VG_OK);
+    }
+    for (int v = 0; v < V; v++)
+        for (int k = 0; k < OUTER; k++) {
+            if (v == 4)
+                continue;
+            assert_true(alpha[0][k * V + v] == alpha[1][k * V + v] && r2_alpha[0][k * V + v] == r2_alpha[1][k * V + v]);
+            assert_true(fabs(score[0][v] - score[1][v]) < 1e-12 && fabs(r2[0][v] - r2[1][v]) < 1e-12);
+            assert_true(fabs(inner[0][k * V + v] - inner[1][k * V + v]) < 1e-12);
+            assert_true(fabs(inner_r2[0][k * V + v] - inner_r2[1][k * V + v]) < 1e-12);
+        }
+    twin_data data = {ROWS, P, V, x, y, false};
+    double table[2][ALPHAS * V];
+    for (int64_t k = 0; k < OUTER; k++) {
+        twin_inner(&data, &plan, &folds->outer[k], table[0], table[1]);
+        for (int m = 0; m < 2; m++) {
+            double best = -INFINITY;
+            int64_t which = 0;
+            for (int64_t a = 0; a < ALPHAS; a++) {
+                double sum = 0;
+                for (int v = 0; v < V; v++)
+                    sum += v != 4 ? table[m][a * V + v] : 0;
+                if (sum > best) {
+                    best = sum;
+                    which = a;
+                }
+            }
+            for (int v = 0; v < V; v++)
+                assert_true(v == 4 ? isnan(alpha[2][k * V + v]) : (m == 0 ? alpha : r2_alpha)[2][k * V + v] == alphas[which]);
+        }
+    }
+    assert_true(isnan(score[2][4]) && isnan(r2[2][4]));
+    vg_ridge_design_free(design);
+    vg_folds_free(folds);
 }
 
 /* Responses made of the second band: that band's unique variance is large, the first one's about 0. */
@@ -172,8 +351,6 @@ static void test_bad_bands(void **state)
     bands[1].rows = 20;
     assert_int_equal(vg_banded_create(device, &plan, bands, 2, weights, 1, &banded), VG_INVALID);
     assert_int_equal(vg_banded_create(device, &plan, bands, 0, weights, 1, &banded), VG_INVALID);
-    plan.standardize = true;
-    assert_int_equal(vg_banded_create(device, &plan, bands, 1, weights, 1, &banded), VG_INVALID);
     assert_null(banded);
     vg_folds_free(folds);
 }
@@ -224,8 +401,13 @@ static void test_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_draws),           cmocka_unit_test(test_search_agrees_with_the_twin),
-        cmocka_unit_test(test_unique_variance), cmocka_unit_test(test_bad_bands),
+        cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_search_agrees_with_the_twin),
+        cmocka_unit_test(test_split_adds_up),
+        cmocka_unit_test(test_nuisance_regressed_out),
+        cmocka_unit_test(test_shared_penalties),
+        cmocka_unit_test(test_unique_variance),
+        cmocka_unit_test(test_bad_bands),
         cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

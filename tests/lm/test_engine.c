@@ -632,6 +632,61 @@ static void hidden_keys_are_not_there(void **state)
     close_bench(&b);
 }
 
+/* The gradient of <u, state of a layer at the last position>, along a direction v of the embeddings: what a finite difference says, and
+ * what the tangent of that state says; of every layer. */
+static void states_have_gradients(void **state)
+{
+    (void)state;
+    enum { T = 6 };
+    for (int i = 0; i < FAMILIES; i++) {
+        bench b = open_family(families[i]);
+        int64_t W = b.shape->width, each = T * W;
+        int32_t tokens[T];
+        draw(tokens, T, b.shape->vocabulary, 51);
+        float *x = malloc((size_t)each * sizeof *x), *u = noise(W, 1.0, 52), *v = noise(each, 0.02, 53);
+        for (int t = 0; t < T; t++)
+            memcpy(x + t * W, vg_model_embedding(b.model) + tokens[t] * W, (size_t)W * sizeof *x);
+        for (int64_t layer = 0; layer <= b.shape->layers; layer++) {
+            double moved[2];
+            for (int side = 0; side < 2; side++) {
+                float *to = malloc((size_t)each * sizeof *to);
+                for (int64_t e = 0; e < each; e++)
+                    to[e] = x[e] + (side == 0 ? -0.1f : 0.1f) * v[e];
+                vg_tape *tape;
+                vg_engine_reset(b.engine);
+                vg_rows rows = {.groups = 1, .members = 1, .length = T, .embeddings = put(&b, to, each)};
+                must(vg_engine_forward(b.engine, &rows, true, true, &tape));
+                float *all = fetch(&b, tape->layer[layer], each);
+                moved[side] = dot(u, all + (T - 1) * W, W);
+                free(all);
+                free(to);
+            }
+            for (int everywhere = 0; everywhere < 2; everywhere++) {
+                vg_tape *tape;
+                vg_cotangents back;
+                vg_tangents ahead;
+                vg_engine_reset(b.engine);
+                vg_rows rows = {.groups = 1, .members = 1, .length = T, .embeddings = put(&b, x, each)};
+                must(vg_engine_forward(b.engine, &rows, true, everywhere, &tape));
+                must(vg_engine_vjp_state(b.engine, tape, layer, put(&b, u, W), 0, &back));
+                must(vg_engine_jvp(b.engine, tape, 1, put(&b, v, each), NULL, false, &ahead));
+                int64_t positions = layer == b.shape->layers && !everywhere ? 1 : T;
+                float *gradient = fetch(&b, back.input, each), *tangent = fetch(&b, ahead.layer[layer], positions * W);
+                double along = dot(gradient, v, each), jv = dot(u, tangent + (positions - 1) * W, W), fd = (moved[1] - moved[0]) / 0.2;
+                double scale = sqrt(dot(u, u, W) * dot(tangent + (positions - 1) * W, tangent + (positions - 1) * W, W));
+                if (!(fabs(along - jv) <= 1e-5 * scale) || !(fabs(along - fd) <= 5e-3 * scale) || scale == 0)
+                    fail_msg("%s layer %d: gradient %g, tangent %g, finite difference %g", families[i], (int)layer, along, jv, fd);
+                free(gradient);
+                free(tangent);
+            }
+        }
+        free(x);
+        free(u);
+        free(v);
+        close_bench(&b);
+    }
+}
+
 /* Where all values are silent but the last token's, nothing of the other tokens arrives. */
 static void silent_values_say_nothing(void **state)
 {
@@ -807,6 +862,7 @@ int main(void)
         cmocka_unit_test(every_cut_carries_the_whole_derivative),
         cmocka_unit_test(hidden_keys_are_not_there),
         cmocka_unit_test(silent_values_say_nothing),
+        cmocka_unit_test(states_have_gradients),
         cmocka_unit_test(embeddings_stand_for_tokens),
         cmocka_unit_test(memory_and_work_are_known_beforehand),
         cmocka_unit_test(bad_batches_are_refused),
