@@ -9,6 +9,7 @@ static const struct {
     const char *summary;
 } benches[] = {
     {"attribution", vg_bench_attribution, "explanations of a model of a named shape with random weights: words/s, GFLOP/s"},
+    {"tokenizer", vg_bench_tokenizer, "a text of 100,000 words through a tokenizer.json: words/s"},
 };
 
 enum { BENCHES = sizeof benches / sizeof *benches };
