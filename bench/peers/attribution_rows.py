@@ -89,31 +89,42 @@ def main():
     peer.layers = [peer.layers[i] for i in arguments.layers]
     peer_seconds(peer, "gradient_plain", 2)
     theirs, ours, loads = {i: [] for i in arguments.rows}, {i: [] for i in arguments.rows}, []
+    try:
+        for repeat in range(arguments.repeats):
+            run_rows(peer, arguments, key, times, theirs, ours, loads)
+    except KeyboardInterrupt:
+        print("interrupted: the table has what was measured", file=sys.stderr)
+    write_table(arguments, key, theirs, ours, loads)
+
+
+def run_rows(peer, arguments, key, times, theirs, ours, loads):
+    """Each row once; two rows with the same peer share one call of it."""
     cached = {}
-    for repeat in range(arguments.repeats):
-        cached.clear()
-        for i in arguments.rows:
-            what, method, words, _, options, ours_method = ROWS[i]
-            if (method, words) not in cached:  # two rows have the same peer: it is run once a repeat
-                cached[method, words] = peer_seconds(peer, method, words) * (times if method == "layer_conductance" else 1)
-            theirs[i].append(cached[method, words])
-            ours[i].append(our_record(str(arguments.voxgrad), arguments.threads, options, ours_method))
-            loads.append(os.getloadavg()[0])
-            print(f"repeat {repeat + 1}: {what}: {theirs[i][-1]:.4f} and {ours[i][-1][key]:.4f} s a word, load {loads[-1]:.1f}",
-                  file=sys.stderr, flush=True)
+    for i in arguments.rows:
+        what, method, words, _, options, ours_method = ROWS[i]
+        if (method, words) not in cached:
+            cached[method, words] = peer_seconds(peer, method, words) * (times if method == "layer_conductance" else 1)
+        record = our_record(str(arguments.voxgrad), arguments.threads, options, ours_method)
+        theirs[i].append(cached[method, words])
+        ours[i].append(record)
+        loads.append(os.getloadavg()[0])
+        print(f"{what}: {theirs[i][-1]:.4f} and {record[key]:.4f} s a word, load {loads[-1]:.1f}", file=sys.stderr, flush=True)
+
+
+def write_table(arguments, key, theirs, ours, loads):
     about = machine()
     print(f"# Attribution beside captum and torch\n\n{about['cpu']}, {about['cores']} cores, {arguments.threads} threads each; "
           f"{', '.join(f'{name} {version}' for name, version in about['versions'].items())}; load average while measuring: median "
           f"{statistics.median(loads):.1f}, {min(loads):.1f} to {max(loads):.1f}. GPT-2's shape (124M), random weights, float32, windows of "
-          f"{TOKENS} tokens, K = {K}. Medians of {arguments.repeats} repeats in turn; {'seconds' if arguments.wall else 'processor seconds'} a word; in brackets "
+          f"{TOKENS} tokens, K = {K}. Medians of n repeats in turn; {'seconds' if arguments.wall else 'processor seconds'} a word; in brackets "
           f"least and most. captum's layer_conductance: {len(arguments.layers)} of 12 layers timed, times {times:g}.\n")
-    print("| work | captum / torch | voxgrad | ratio | to reach | counted GFLOP a word | of the product rate |\n|---|---|---|---|---|---|---|")
-    for i in arguments.rows:
+    print("| work | n | captum / torch | voxgrad | ratio | to reach | counted GFLOP a word | of the product rate |\n|---|---|---|---|---|---|---|---|")
+    for i in filter(lambda row: ours[row], arguments.rows):
         x, y = theirs[i], [record[key] for record in ours[i]]
         ratio = statistics.median(x) / statistics.median(y)
         part = statistics.median(record["fraction_of_gemm" if arguments.wall else "cpu_fraction_of_gemm"] for record in ours[i])
         work = ours[i][0]["gflop_per_word"]
-        print(f"| {ROWS[i][0]} | {statistics.median(x):.3f} ({min(x):.3f}, {max(x):.3f}) | {statistics.median(y):.4f} ({min(y):.4f}, {max(y):.4f}) "
+        print(f"| {ROWS[i][0]} | {len(y)} | {statistics.median(x):.3f} ({min(x):.3f}, {max(x):.3f}) | {statistics.median(y):.4f} ({min(y):.4f}, {max(y):.4f}) "
               f"| {ratio:.1f} | {ROWS[i][3] or '-'} | {work:.1f} | {100 * part:.0f} % |")
     print(f"\nMost memory of a voxgrad process: {max(r['peak_bytes'] for i in arguments.rows for r in ours[i]) / 1e9:.2f} GB (weights: 0.50 GB).")
 
