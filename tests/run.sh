@@ -85,7 +85,7 @@ fuzz_one() {
     name=$(basename "$1") && name=${name#fuzz_}
     work="$root/build/fuzz/found/$name"
     mkdir -p "$work"
-    "$1" -max_total_time="${VG_FUZZ_SECONDS:-20}" -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$work/fault-" "$work" "$root/tests/fuzz/corpus/$name" \
+    "$1" -max_total_time="${VG_FUZZ_SECONDS:-20}" -timeout=60 -rss_limit_mb=2048 -artifact_prefix="$work/fault-" "$work" "$root/tests/fuzz/corpus/$name" \
         >"$work.log" 2>&1
     status=$?
     echo "$name: $(grep -E '^#[0-9]+' "$work.log" | tail -n 1)"

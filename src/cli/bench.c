@@ -10,6 +10,7 @@ static const struct {
 } benches[] = {
     {"attribution", vg_bench_attribution, "explanations of a model of a named shape with random weights: words/s, GFLOP/s"},
     {"encoding", vg_bench_encoding, "ridge on arrays of a given size: voxels/s, GFLOP/s, bytes read"},
+    {"tokenizer", vg_bench_tokenizer, "a text of 100,000 words through a tokenizer.json: words/s"},
 };
 
 enum { BENCHES = sizeof benches / sizeof *benches };

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 
@@ -39,6 +40,7 @@ typedef struct {
     const arguments *given;
     int64_t window, attributed, steps, words, repeats, batch, threads;
     vg_context_mode mode;
+    bool warm;
     vg_device *device;
     vg_model *model;
     vg_passage passage;
@@ -125,10 +127,22 @@ static vg_status plan_block(bench *b, const vg_space_request *requests, int64_t 
 
 /* ---- measuring ------------------------------------------------------------------------------------------------------------------ */
 
-enum { ROWS = 2048, OUT = 3072, IN = 768 };
+enum { ROWS = 2048, OUT = 3072, IN = 768, PRODUCTS = 4 };
 
-/* GFLOP/s of one product of the size of GPT-2's MLP at 2048 positions. */
-static vg_status measure_product(bench *b, double *rate)
+/* What a stretch of work took. Processor time is what it would have taken alone on a machine that is busy with other things. */
+typedef struct {
+    double wall, processor;
+} spent;
+
+static spent now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (spent){vg_seconds(), (double)t.tv_sec + 1e-9 * (double)t.tv_nsec};
+}
+
+/* Seconds of one product of the size of GPT-2's MLP at 2048 positions. */
+static vg_status measure_product(bench *b, spent *each)
 {
     const float *x = b->memory, *w = x + ROWS * IN;
     const vg_gemm g = {.transpose_b = true,
@@ -143,11 +157,12 @@ static vg_status measure_product(bench *b, double *rate)
                        .a = x,
                        .b = w,
                        .c = b->memory + (ROWS + OUT) * IN};
-    double begin = vg_seconds();
-    for (int i = 0; i < 4; i++)
+    spent begin = now();
+    for (int i = 0; i < PRODUCTS; i++)
         VG_TRY(b->device->ops->gemm(b->device, &g));
     VG_TRY(b->device->ops->sync(b->device));
-    *rate = 4e-9 * 2 * ROWS * OUT * IN / (vg_seconds() - begin);
+    spent end = now();
+    *each = (spent){(end.wall - begin.wall) / PRODUCTS, (end.processor - begin.processor) / PRODUCTS};
     return VG_OK;
 }
 
@@ -208,40 +223,54 @@ static int64_t peak_memory(void)
     return 1024 * (int64_t)kilobytes;
 }
 
-static void print_result(const bench *b, const char *method, int64_t batch, int64_t words, double seconds, double flops, double rate)
+/* block: what one round took; product: what the yardstick took. */
+static void print_result(const bench *b, const char *method, int64_t batch, int64_t words, double flops, spent block, spent product)
 {
     const vg_model_shape *shape = vg_model_get_shape(b->model);
-    double each = seconds / (double)words;
+    double each = block.wall / (double)words, gemm = 2.0 * ROWS * OUT * IN;
     printf("{\"bench\": \"attribution\", \"model\": \"%s\", \"width\": %lld, \"layers\": %lld, \"device\": \"%s\", \"method\": \"%s\", "
            "\"window\": %lld, \"context\": \"%s\", \"attributed\": %lld, \"path\": \"%s\", \"steps\": %lld, \"batch_tokens\": %lld, "
-           "\"words\": %lld, \"repeats\": %lld, \"seconds_per_word\": %.6g, \"words_per_second\": %.6g, \"tokens_per_second\": %.6g, "
-           "\"gflop_per_word\": %.6g, \"gflops\": %.6g, \"gemm_gflops\": %.6g, \"fraction_of_gemm\": %.4f, \"peak_bytes\": %lld}\n",
+           "\"words\": %lld, \"repeats\": %lld, ",
            b->given->model, (long long)shape->width, (long long)shape->layers, b->device->name, method, (long long)b->window,
            b->given->context, (long long)b->attributed, b->given->path, (long long)b->steps, (long long)batch, (long long)words,
-           (long long)b->repeats, each, 1 / each, (double)b->window / each, 1e-9 * flops / (double)words, 1e-9 * flops / seconds, rate,
-           1e-9 * flops / seconds / rate, (long long)peak_memory());
+           (long long)b->repeats);
+    printf("\"seconds_per_word\": %.6g, \"words_per_second\": %.6g, \"tokens_per_second\": %.6g, \"gflop_per_word\": %.6g, "
+           "\"gflops\": %.6g, \"gemm_gflops\": %.6g, \"fraction_of_gemm\": %.4f, \"cpu_seconds_per_word\": %.6g, "
+           "\"cpu_fraction_of_gemm\": %.4f, \"peak_bytes\": %lld}\n",
+           each, 1 / each, (double)b->window / each, 1e-9 * flops / (double)words, 1e-9 * flops / block.wall, 1e-9 * gemm / product.wall,
+           flops / block.wall * product.wall / gemm, block.processor / (double)words, flops / block.processor * product.processor / gemm,
+           (long long)peak_memory());
     fflush(stdout);
 }
 
 /* One untimed round for first touches, then `repeats` rounds, each after a yardstick. */
 static vg_status measure(bench *b, vg_attribution *a, int64_t block, const char *method)
 {
-    double seconds[MOST_REPEATS], rates[MOST_REPEATS], flops = 0;
+    double wall[MOST_REPEATS], processor[MOST_REPEATS], product_wall[MOST_REPEATS], product_processor[MOST_REPEATS], flops = 0;
     const vg_word_block *blocks;
     vg_block_values values = {0};
     vg_attribution_blocks(a, &blocks);
     vg_status status;
     VG_GO(take_room(a, blocks[block].count, &values));
-    VG_GO(vg_attribution_run(a, block, &values));
+    if (b->warm)
+        VG_GO(vg_attribution_run(a, block, &values));
     for (int64_t i = 0; i < b->repeats; i++) {
-        VG_GO(measure_product(b, &rates[i]));
-        double begin = vg_seconds(), before = vg_device_flops(b->device);
+        spent product;
+        VG_GO(measure_product(b, &product));
+        double before = vg_device_flops(b->device);
+        spent begin = now();
         VG_GO(vg_attribution_run(a, block, &values));
         VG_GO(b->device->ops->sync(b->device));
-        seconds[i] = vg_seconds() - begin;
+        spent end = now();
         flops = vg_device_flops(b->device) - before;
+        wall[i] = end.wall - begin.wall;
+        processor[i] = end.processor - begin.processor;
+        product_wall[i] = product.wall;
+        product_processor[i] = product.processor;
     }
-    print_result(b, method, vg_attribution_batch(a), blocks[block].count, median(seconds, b->repeats), flops, median(rates, b->repeats));
+    print_result(b, method, vg_attribution_batch(a), blocks[block].count, flops,
+                 (spent){median(wall, b->repeats), median(processor, b->repeats)},
+                 (spent){median(product_wall, b->repeats), median(product_processor, b->repeats)});
 done:
     free_room(a, &values);
     return status;
@@ -311,6 +340,7 @@ vg_status vg_bench_attribution(int argc, char **argv)
     arguments given = {"gpt2", "gradient_norm+gradient_x_input", "64", "sliding", "10", "window", "0", "delete", "64", "5", "4096", "auto",
                        "0"};
     bench b = {0};
+    bool cold = false;
     const vg_option options[] = {
         {"model", 'M', "SHAPE", "gpt2 (see above)", &given.model, NULL},
         {"methods", 'f', "LIST", "spaces, by commas; a+b: both in one sweep (gradient_norm+gradient_x_input)", &given.methods, NULL},
@@ -322,6 +352,7 @@ vg_status vg_bench_attribution(int argc, char **argv)
         {"erase", 'e', "KIND", "of erasure: delete, zero, mask, value_zeroing", &given.erase, NULL},
         {"words", 'n', "N", "words timed, at most a block: 64", &given.words, NULL},
         {"repeats", 'r', "N", "5", &given.repeats, NULL},
+        {"cold", 'C', NULL, "without the untimed round that comes first", NULL, &cold},
         {"batch", 'b', "TOKENS", "window positions a batch may hold, where memory allows: 4096", &given.batch, NULL},
         {"device", 'd', "SPEC", "cpu, cuda, cuda:N or auto", &given.device, NULL},
         {"threads", 't', "N", "0: the cores this process may use", &given.threads, NULL},
@@ -330,6 +361,7 @@ vg_status vg_bench_attribution(int argc, char **argv)
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     if (!proceed)
         return VG_OK;
+    b.warm = !cold;
     VG_TRY(read_arguments(&given, &b));
     return run_all(&b);
 }

@@ -11,7 +11,7 @@ vg_command_main vg_command_run, vg_command_features, vg_command_fit, vg_command_
     vg_command_info, vg_command_bench, vg_command_faithfulness, vg_command_explain_brain;
 
 /* bench: a bench is one file and one row of the table in bench.c. */
-vg_command_main vg_bench_attribution, vg_bench_encoding;
+vg_command_main vg_bench_attribution, vg_bench_encoding, vg_bench_tokenizer;
 
 /* Parses options (the command's own and the common ones: --help, --quiet, --verbose). *proceed is false after --help, which prints usage,
  * options and examples. `wanted` operands are needed. */

@@ -349,7 +349,7 @@ static void print_csv(const job *j, FILE *out)
             for (int measure = 0; measure < MEASURES; measure++)
                 for (int q = 0; q <= FRACTIONS; q++) {
                     const summary s = summarize(j, r, kind, measure, q);
-                    char fraction[8] = "aopc";
+                    char fraction[16] = "aopc";
                     if (q < FRACTIONS)
                         snprintf(fraction, sizeof fraction, "%d", 100 * (q + 1) / FRACTIONS);
                     fprintf(out, "%s,%s,%s,%lld,%s,%s,%s,%.9g,%.9g,%.9g,%.9g,%lld\n", j->study->models[j->model].name, outputs[r].name,

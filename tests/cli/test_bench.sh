@@ -25,6 +25,10 @@ least=$(awk 'BEGIN { print 2e-9 * 23 * 4 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 *
 more_than "$(number gflop_per_word "$line")" "$least" || fault "too little work was counted: $line"
 more_than "$(awk -v x="$least" 'BEGIN { print 3 * x }')" "$(number gflop_per_word "$line")" || fault "too much work was counted: $line"
 
+out=$("$VG_PROGRAM" bench tokenizer --words 1000 "$VG_SOURCE/jobs/demo/model/tokenizer.json" 2>/dev/null) || fault "bench tokenizer failed"
+[ "$(number words "$out")" = 1000 ] || fault "tokenizer: not what was asked for: $out"
+more_than "$(number tokens "$out")" 999 || fault "tokenizer: fewer tokens than words: $out"
+
 # refused WANTED OPTIONS...
 refused() {
     local wanted=$1 said
