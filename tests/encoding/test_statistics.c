@@ -188,7 +188,7 @@ static void test_agrees_with_scipy(void **state)
     double *q = malloc((size_t)n * sizeof *q);
     assert_int_equal(vg_fdr(at, n, q), VG_OK);
     for (int64_t i = 0; i < n; i++)
-        assert_float_equal(q[i], at[n + i], 1e-14);
+        assert_true(fabs(q[i] - (at[n + i])) < 1e-14);
     at += 2 * n;
     int64_t cases = (int64_t)*at++, draws = (int64_t)*at++;
     assert_true(cases >= 10);
@@ -201,8 +201,8 @@ static void test_agrees_with_scipy(void **state)
             vg_null_count(&negative, &minus, 1, &below);
         }
         vg_null_p(&observed, &above, draws, 1, &p);
-        assert_float_equal(p, at[1 + draws], 1e-14);
-        assert_float_equal(vg_null_p_two_sided(above, below, draws), at[2 + draws], 1e-14);
+        assert_true(fabs(p - (at[1 + draws])) < 1e-14);
+        assert_true(fabs(vg_null_p_two_sided(above, below, draws) - (at[2 + draws])) < 1e-14);
     }
     assert_ptr_equal(at, end);
     free(q);
