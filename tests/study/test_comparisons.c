@@ -19,7 +19,7 @@ static void write_responses(simulated *s, int subject, const float *y, int64_t v
 
 /* ---- nothing is there -------------------------------------------------------------------------------------------------------------- */
 
-enum { STUDIES = 4, ROWS = 80, VOXELS = 4, SUBJECTS = 3 };
+enum { STUDIES = 200, ROWS = 80, VOXELS = 4, SUBJECTS = 3 };
 
 static const char null_keys[] =
     "features:\n"
