@@ -302,8 +302,7 @@ static void split_mean(const building *b, ridge_making *s)
     }
 }
 
-/* ---- batches of sets
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- batches of sets -------------------------------------------------------------------------------------------------- */
 
 static vg_status prepare_set(building *b, ridge_making *s, int64_t i)
 {
@@ -369,8 +368,6 @@ static vg_status factor_batch(building *b, int64_t first, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         keep_principal(b->design->principal, n, b->w_here + i * n);
         VG_GO(ridge_make_factor(&sets[i], &b->design->factor[first + i]));
-        free_set(&sets[i]);
-        sets[i] = (ridge_making){0};
     }
 done:
     for (int64_t i = 0; sets != NULL && i < count; i++)
