@@ -222,6 +222,10 @@ void vg_null_order(const int64_t *run_rows, int64_t runs, int64_t shift, int32_t
 void vg_null_count(const double *observed, const double *null, int64_t n, int32_t *exceeded);
 void vg_null_p(const double *observed, const int32_t *exceeded, int64_t draws, int64_t n, double *p);
 
+/* p of a difference, which may be surprising in either direction: twice the smaller tail, at most 1. above, below: draws whose number was no
+ * smaller, no larger than the observed one. */
+double vg_null_p_two_sided(int64_t above, int64_t below, int64_t draws);
+
 /* The largest number that is not NaN (for the max-statistic over voxels and spaces), -inf where there is none; and p of observed (n)
  * against the draws' largest (draws). */
 double vg_null_largest(const double *null, int64_t n);

@@ -50,6 +50,12 @@ void vg_null_p(const double *observed, const int32_t *exceeded, int64_t draws, i
         p[i] = isnan(observed[i]) ? (double)NAN : (double)(exceeded[i] + 1) / (double)(draws + 1);
 }
 
+double vg_null_p_two_sided(int64_t above, int64_t below, int64_t draws)
+{
+    int64_t fewer = above < below ? above : below;
+    return fmin(1, 2 * (double)(fewer + 1) / (double)(draws + 1));
+}
+
 double vg_null_largest(const double *null, int64_t n)
 {
     double largest = -(double)INFINITY;

@@ -80,11 +80,11 @@ static void make_p(const fit_job *job, const int64_t *counts, bool two_sided, co
 {
     const fit_statistics *s = job->statistics;
     int64_t numbers = s->voxels + s->derived.total;
-    double shifts = (double)s->null->shift_count;
+    int64_t shifts = s->null->shift_count;
     for (int64_t i = 0; i < numbers; i++) {
         double observed = i < s->voxels ? (double)e->map[i] : e->derived[i - s->voxels];
-        double above = ((double)counts[i] + 1) / (shifts + 1), below = ((double)counts[numbers + i] + 1) / (shifts + 1);
-        e->p[i] = isnan(observed) ? (double)NAN : two_sided ? fmin(1, 2 * fmin(above, below)) : above;
+        double p = two_sided ? vg_null_p_two_sided(counts[i], counts[numbers + i], shifts) : (double)(counts[i] + 1) / (double)(shifts + 1);
+        e->p[i] = isnan(observed) ? (double)NAN : p;
     }
 }
 
@@ -178,8 +178,7 @@ double vg_tally_above(const fit_tally *t)
 
 double vg_tally_both(const fit_tally *t)
 {
-    int64_t fewer = t->above < t->below ? t->above : t->below;
-    return fmin(1, 2 * (double)(fewer + 1) / (double)(t->count + 1));
+    return vg_null_p_two_sided(t->above, t->below, t->count);
 }
 
 /* ---- maps ------------------------------------------------------------------------------------------------------------------------- */

@@ -83,7 +83,7 @@ static double mean_of(const float *map, const int64_t *index, int64_t count)
 static void mean_maps(const fit_job *job, const float *map, double *mean)
 {
     int64_t voxels = job->statistics->derived.group;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (voxels >= 8192)
     for (int64_t v = 0; v < voxels; v++) {
         double sum = 0;
         int64_t n = 0;

@@ -466,6 +466,79 @@ static void test_bad_input(void **state)
     vg_folds_free(folds);
 }
 
+/* The rows (T, p) of a fold on the first `kept` principal components of its training rows, by the singular values of LAPACK. */
+static void project(const double *x, const vg_fold *fold, int64_t rows, int64_t p, int64_t kept, double *projected)
+{
+    int64_t *train = malloc((size_t)rows * 8), n = twin_rows(fold->train, fold->train_ranges, train), side = n < p ? n : p;
+    double *centred = malloc((size_t)(n * p) * 8), *mean = calloc((size_t)p, 8), *s = malloc((size_t)side * 8);
+    double *u = malloc((size_t)(n * side) * 8), *vt = malloc((size_t)(side * p) * 8), *rest = malloc((size_t)side * 8);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < p; j++)
+            mean[j] += x[train[i] * p + j] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < p; j++)
+            centred[i * p + j] = x[train[i] * p + j] - mean[j];
+    assert_int_equal(LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)p, centred, (lapack_int)p, s, u,
+                                    (lapack_int)side, vt, (lapack_int)p, rest),
+                     0);
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t c = 0; c < kept; c++) {
+            projected[t * kept + c] = 0;
+            for (int64_t j = 0; j < p; j++)
+                projected[t * kept + c] += (x[t * p + j] - mean[j]) * vt[c * p + j];
+        }
+    free(train);
+    free(centred);
+    free(mean);
+    free(s);
+    free(u);
+    free(vt);
+    free(rest);
+}
+
+/* A design cut to principal components is ridge on the components of each training set, in every form of the solver; as many components as
+ * there are change nothing. */
+static void test_principal_components(void **state)
+{
+    (void)state;
+    enum { KEPT = 3, V = 5 };
+    static const int64_t sizes[][2] = {{90, 12}, {40, 70}, {2000, 6}}; /* by rows, dual, by directions */
+    const double alpha = 5;
+    for (size_t i_size = 0; i_size < sizeof sizes / sizeof *sizes; i_size++) {
+        int64_t rows = sizes[i_size][0], p = sizes[i_size][1];
+        double *x = malloc((size_t)(rows * p) * 8), *y = malloc((size_t)(rows * V) * 8), *projected = malloc((size_t)(rows * KEPT) * 8);
+        double cut[V], whole[V], all[V], expected[V] = {0};
+        twin_simulate(20 + (uint64_t)i_size, rows, p, V, 0, 1, x, y);
+        vg_folds *folds;
+        ASSERT_OK(vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 3, .inner_folds = 2}, &folds));
+        vg_ridge_plan plan = {.folds = folds, .alphas = &alpha, .alpha_count = 1, .type = VG_F64};
+        const int64_t principals[] = {KEPT, 0, p};
+        double *const scores[] = {cut, whole, all};
+        for (int i = 0; i < 3; i++) {
+            vg_ridge_design *design;
+            ASSERT_OK(vg_ridge_design_principal(device, &plan, as_double(x, rows, p), principals[i], &design));
+            ASSERT_OK(vg_ridge_fit(&design, 1, as_double(y, rows, V), NULL, &(vg_ridge_result){.score = scores[i], .ld = V}));
+            vg_ridge_design_free(design);
+        }
+        twin_score twins[V];
+        for (int64_t k = 0; k < 3; k++) {
+            project(x, &folds->outer[k], rows, p, KEPT, projected);
+            twin_scores(&(twin_data){.rows = rows, .columns = KEPT, .voxels = V, .x = projected, .y = y}, &folds->outer[k], alpha, twins);
+            for (int v = 0; v < V; v++)
+                expected[v] += twins[v].r / 3;
+        }
+        for (int v = 0; v < V; v++) {
+            assert_true(fabs(cut[v] - (expected[v])) < 1e-8);
+            assert_true(whole[v] == all[v]);
+            assert_true(fabs(cut[v] - whole[v]) > 1e-6);
+        }
+        vg_folds_free(folds);
+        free(x);
+        free(y);
+        free(projected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_threads_change_nothing_and_company_little),
         cmocka_unit_test(test_tiles_may_be_split),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_principal_components),
         cmocka_unit_test(test_bad_input),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "npy.h"
 #include "voxgrad/encoding.h"
 
 #define ASSERT_NEAR(a, b) assert_true(fabs((double)(a) - (double)(b)) < 1e-12)
@@ -176,6 +177,38 @@ static void test_fdr(void **state)
     assert_int_equal(vg_fdr(NULL, 0, NULL), VG_OK);
 }
 
+/* scipy.stats: false_discovery_control, monte_carlo_test; tests/oracle/make_statistics_goldens.py writes what is read here: of each of a
+ * few hundred p its q; then observed numbers, each with its draws, its p `greater` and its p `two-sided`. */
+static void test_agrees_with_scipy(void **state)
+{
+    (void)state;
+    npy golden = npy_read("statistics.npy");
+    const double *at = golden.data, *end = golden.data + golden.count;
+    int64_t n = (int64_t)*at++;
+    double *q = malloc((size_t)n * sizeof *q);
+    assert_int_equal(vg_fdr(at, n, q), VG_OK);
+    for (int64_t i = 0; i < n; i++)
+        assert_true(fabs(q[i] - (at[n + i])) < 1e-14);
+    at += 2 * n;
+    int64_t cases = (int64_t)*at++, draws = (int64_t)*at++;
+    assert_true(cases >= 10);
+    for (int64_t i = 0; i < cases; i++, at += draws + 3) {
+        int32_t above = 0, below = 0;
+        double p, observed = at[0], negative = -at[0];
+        for (int64_t d = 0; d < draws; d++) {
+            double draw = at[1 + d], minus = -draw;
+            vg_null_count(&observed, &draw, 1, &above);
+            vg_null_count(&negative, &minus, 1, &below);
+        }
+        vg_null_p(&observed, &above, draws, 1, &p);
+        assert_true(fabs(p - (at[1 + draws])) < 1e-14);
+        assert_true(fabs(vg_null_p_two_sided(above, below, draws) - (at[2 + draws])) < 1e-14);
+    }
+    assert_ptr_equal(at, end);
+    free(q);
+    free(golden.data);
+}
+
 static void test_isc(void **state)
 {
     (void)state;
@@ -308,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_shifts),
         cmocka_unit_test(test_p),
         cmocka_unit_test(test_fdr),
+        cmocka_unit_test(test_agrees_with_scipy),
         cmocka_unit_test(test_isc),
         cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_explainable),

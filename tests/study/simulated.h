@@ -68,8 +68,9 @@ static inline float *ar1_columns(int64_t rows, int64_t columns, double a, uint64
     return x;
 }
 
-/* Runs the study whose parts beyond stories and output are `text` (features, responses, keys). */
-static inline vg_status simulated_try(simulated *s, const char *stories, const char *text)
+/* Runs the study whose parts beyond stories and output are `text` (features, responses, keys). features: NULL, or a features.h5 of the
+ * folder that is there already. */
+static inline vg_status simulated_try(simulated *s, const char *stories, const char *text, const char *features)
 {
     vg_study *study = NULL;
     vg_comm *comm;
@@ -85,19 +86,21 @@ static inline vg_status simulated_try(simulated *s, const char *stories, const c
     free(study->output);
     assert_int_equal(vg_format(&study->output, "%s/out", s->folder), VG_OK);
     assert_int_equal(vg_comm_alone(&comm), VG_OK);
-    status = vg_study_make_features(comm, study);
+    snprintf(s->path, sizeof s->path, "%s/%s", s->folder, features != NULL ? features : "out/features.h5");
+    if (features == NULL)
+        status = vg_study_make_features(comm, study);
     if (status == VG_OK)
-        status = vg_study_fit(comm, study, NULL);
+        status = vg_study_fit(comm, study, s->path);
     vg_comm_finish(comm);
     vg_study_free(study);
     return status;
 }
 
-/* Returns its results.h5. */
-static inline vg_store_file *simulated_run_stories(simulated *s, const char *stories, const char *text)
+/* The study's results.h5. */
+static inline vg_store_file *simulated_results(simulated *s, const char *stories, const char *text, const char *features)
 {
     vg_store_file *results;
-    vg_status status = simulated_try(s, stories, text);
+    vg_status status = simulated_try(s, stories, text, features);
     if (status != VG_OK)
         print_message("%s\n", vg_message());
     assert_int_equal(status, VG_OK);
@@ -106,9 +109,21 @@ static inline vg_store_file *simulated_run_stories(simulated *s, const char *sto
     return results;
 }
 
+static inline vg_store_file *simulated_run_stories(simulated *s, const char *stories, const char *text)
+{
+    return simulated_results(s, stories, text, NULL);
+}
+
+#define SIMULATED_STORY "[{name: story, words: story.tsv}]"
+
+static inline vg_store_file *simulated_fit(simulated *s, const char *text, const char *features)
+{
+    return simulated_results(s, SIMULATED_STORY, text, features);
+}
+
 static inline vg_store_file *simulated_run(simulated *s, const char *text)
 {
-    return simulated_run_stories(s, "[{name: story, words: story.tsv}]", text);
+    return simulated_fit(s, text, NULL);
 }
 
 static inline void simulated_end(simulated *s)
@@ -128,6 +143,30 @@ static inline double *read_all(const vg_store_file *file, const char *path, cons
         print_message("%s\n", vg_message());
     assert_int_equal(status, VG_OK);
     return values;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* p (n), uniform under the null: 5 % below .05 within the binomial band (2.6 standard deviations), Kolmogorov and Smirnov at 1 %. */
+static inline void check_uniform(const char *what, double *p, int64_t n)
+{
+    int64_t low = 0;
+    double most = 0;
+    for (int64_t i = 0; i < n; i++)
+        low += p[i] <= 0.05 + 1e-6;
+    qsort(p, (size_t)n, sizeof *p, ascending);
+    for (int64_t i = 0; i < n; i++)
+        if (i + 1 == n || p[i + 1] > p[i])
+            most = fmax(most, fabs((double)(i + 1) / (double)n - p[i]));
+    double expected = 0.05 * (double)n, band = 2.576 * sqrt(expected * 0.95);
+    print_message("%s: %d of %d below .05 (%.0f +- %.0f), largest distance from uniform %.3f (%.3f)\n", what, (int)low, (int)n, expected,
+                  band, most, 1.63 / sqrt((double)n));
+    assert_true(fabs((double)low - expected) <= band);
+    assert_true(most <= 1.63 / sqrt((double)n));
 }
 
 #endif

@@ -50,30 +50,6 @@ static void make_study(simulated *s, int64_t planted, uint64_t seed)
     free(wide);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* p (n), multiples of 1 / (SHIFTS + 1), uniform under the null. */
-static void check_uniform(const char *what, double *p, int64_t n)
-{
-    int64_t low = 0;
-    double most = 0;
-    for (int64_t i = 0; i < n; i++)
-        low += p[i] <= 0.05 + 1e-6;
-    qsort(p, (size_t)n, sizeof *p, ascending);
-    for (int64_t i = 0; i < n; i++)
-        if (i + 1 == n || p[i + 1] > p[i])
-            most = fmax(most, fabs((double)(i + 1) / (double)n - p[i]));
-    double expected = 0.05 * (double)n, band = 2.576 * sqrt(expected * 0.95);
-    print_message("%s: %d of %d below .05 (%.0f +- %.0f), largest distance from uniform %.3f (%.3f)\n", what, (int)low, (int)n, expected,
-                  band, most, 1.63 / sqrt((double)n));
-    assert_true(fabs((double)low - expected) <= band);
-    assert_true(most <= 1.63 / sqrt((double)n));
-}
-
 static void unrelated_features_are_found_in_one_voxel_of_twenty(void **state)
 {
     (void)state;

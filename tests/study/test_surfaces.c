@@ -152,7 +152,7 @@ static void refused(simulated *s, const char *says, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    vg_status status = simulated_try(s, stories, text);
+    vg_status status = simulated_try(s, stories, text, NULL);
     if (status != VG_INVALID || strstr(vg_message(), says) == NULL)
         fail_msg("\"%s\" was expected, not status %d and \"%s\"", says, (int)status, vg_message());
 }
