@@ -153,3 +153,15 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
     free(widths);
     return VG_OK;
 }
+
+vg_status vg_ridge_together(const vg_ridge_plan *plan, const int64_t *columns, int64_t first, int64_t count, int64_t *end)
+{
+    int64_t segments, total, *widths;
+    VG_TRY(ridge_count_segments(plan->folds, &segments));
+    VG_TRY(VG_NEW(&widths, count, "feature spaces"));
+    for (int64_t i = 0; i < count; i++)
+        widths[i] = ridge_cross_width(plan, columns[i]);
+    *end = ridge_stack_end(widths, first, count, segments, &total);
+    free(widths);
+    return VG_OK;
+}
