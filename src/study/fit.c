@@ -148,19 +148,6 @@ static vg_status own_columns(const fit_job *job, int64_t **columns)
     return VG_OK;
 }
 
-/* border (space_count + 1): not 0 where no group's products are shared across. */
-static vg_status find_borders(const fit_job *job, const int64_t *columns, uint8_t *border)
-{
-    memset(border, 1, (size_t)job->space_count + 1);
-    for (int64_t g = 0; g < job->group_count; g++)
-        for (int64_t first = 0, end; first < job->space_count; first = end) {
-            VG_TRY(vg_ridge_together(&job->groups[g].plan, columns, first, job->space_count, &end));
-            for (int64_t i = first + 1; i < end; i++)
-                border[i] = 0;
-        }
-    return VG_OK;
-}
-
 /* Chunks of chunk_size spaces or a few less, or as many as share a product. The solver's tile is that of all spaces together, whatever the
  * chunks. */
 static vg_status cut_chunks(fit_job *job)
@@ -171,7 +158,9 @@ static vg_status cut_chunks(fit_job *job)
     VG_GO(own_columns(job, &columns));
     VG_GO(VG_NEW(&border, job->space_count + 1, "spaces"));
     VG_GO(VG_NEW(&job->chunk, job->space_count + 1, "spaces"));
-    VG_GO(find_borders(job, columns, border));
+    memset(border, 1, (size_t)job->space_count + 1);
+    for (int64_t g = 0; g < job->group_count; g++)
+        VG_GO(vg_ridge_borders(&job->groups[g].plan, columns, job->space_count, border));
     for (int64_t first = 0, end; first < job->space_count; first = end) {
         end = first + most < job->space_count ? first + most : job->space_count;
         while (end > first + 1 && !border[end])
