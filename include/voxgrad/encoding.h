@@ -126,6 +126,10 @@ typedef struct {
 } vg_ridge_cost;
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost);
 
+/* Where a list of spaces may be cut: border (count + 1) becomes 0 at i where spaces i - 1 and i share a product with the responses. A list
+ * that is cut elsewhere, and fitted piece by piece with the plan's own tile, gives the same bits. */
+vg_status vg_ridge_borders(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, uint8_t *border);
+
 /* Eigendecompositions of training sets made by this process so far. */
 int64_t vg_ridge_factorizations(void);
 

@@ -153,3 +153,20 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
     free(widths);
     return VG_OK;
 }
+
+vg_status vg_ridge_borders(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, uint8_t *border)
+{
+    int64_t segments, *widths;
+    VG_TRY(ridge_count_segments(plan->folds, &segments));
+    VG_TRY(VG_NEW(&widths, count, "feature spaces"));
+    for (int64_t i = 0; i < count; i++)
+        widths[i] = ridge_cross_width(plan, columns[i]);
+    for (int64_t first = 0, end, total; first < count; first = end) {
+        end = ridge_stack_end(widths, first, count, segments, &total);
+        for (int64_t i = first + 1, before = widths[first]; i < end; before += widths[i++])
+            if (before > 0 && before < total) /* the dual form has no such product */
+                border[i] = 0;
+    }
+    free(widths);
+    return VG_OK;
+}

@@ -138,12 +138,66 @@ static vg_status choose_chunk(fit_job *job, int64_t memory, vg_ridge_cost *cost)
     return status;
 }
 
+/* The columns of the spaces' own designs. */
+static vg_status own_columns(const fit_job *job, int64_t **columns)
+{
+    const vg_align_options options = vg_align_of(job->study, 0);
+    VG_TRY(VG_NEW(columns, job->space_count, "spaces"));
+    for (int64_t i = 0; i < job->space_count; i++)
+        (*columns)[i] = vg_align_columns(&options, job->spaces[i].any->columns);
+    return VG_OK;
+}
+
+/* Chunks of chunk_size spaces or a few less, or as many as share a product. The solver's tile is that of all spaces together, whatever the
+ * chunks. */
+static vg_status cut_chunks(fit_job *job)
+{
+    int64_t *columns = NULL, most = job->chunk_size;
+    uint8_t *border = NULL;
+    vg_status status;
+    VG_GO(own_columns(job, &columns));
+    VG_GO(VG_NEW(&border, job->space_count + 1, "spaces"));
+    VG_GO(VG_NEW(&job->chunk, job->space_count + 1, "spaces"));
+    memset(border, 1, (size_t)job->space_count + 1);
+    for (int64_t g = 0; g < job->group_count; g++)
+        VG_GO(vg_ridge_borders(&job->groups[g].plan, columns, job->space_count, border));
+    for (int64_t first = 0, end; first < job->space_count; first = end) {
+        end = first + most < job->space_count ? first + most : job->space_count;
+        while (end > first + 1 && !border[end])
+            end--;
+        while (!border[end])
+            end++;
+        job->chunk[++job->chunk_count] = end;
+        job->chunk_size = end - first > job->chunk_size ? end - first : job->chunk_size;
+    }
+done:
+    free(columns);
+    free(border);
+    return status;
+}
+
+static vg_status fix_tiles(fit_job *job)
+{
+    int64_t *columns;
+    VG_TRY(own_columns(job, &columns));
+    vg_status status = VG_OK;
+    for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
+        vg_ridge_cost cost;
+        status = vg_ridge_estimate(&job->groups[g].plan, columns, job->space_count, &cost);
+        job->groups[g].plan.tile = cost.tile;
+    }
+    free(columns);
+    return status;
+}
+
 /* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; or all of a subject, where its voxels share penalties. */
 static vg_status make_tiles(fit_job *job, int64_t memory)
 {
     vg_ridge_cost cost = {.tile = 1};
     bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
+    VG_TRY(fix_tiles(job));
     VG_TRY(choose_chunk(job, memory, &cost));
+    VG_TRY(cut_chunks(job));
     int64_t total = 0;
     for (int pass = 0; pass < 2; pass++) {
         job->tile_count = 0;
@@ -184,8 +238,7 @@ static vg_status prepare(fit_job *job)
     for (int64_t i = 1; i < job->subject_count; i++)
         job->same_voxels &= job->subjects[i].voxels == job->subjects[0].voxels;
     VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
-    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(),
-                     (long long)job->tile_count, (long long)job->chunk_size));
+    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\n", vg_device_blas_core(), (long long)job->tile_count));
     VG_TRY(vg_statistics_prepare(job));
     return vg_fit_layout(job);
 }
@@ -199,8 +252,8 @@ static vg_status fit_all(fit_job *job)
     }
     job->fitted_voxels += vg_null_fits(job);
     vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
-    for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
-        int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
+    for (job->chunk_at = 0; job->chunk_at < job->chunk_count; job->chunk_at++) {
+        int64_t first = job->chunk[job->chunk_at], count = job->chunk[job->chunk_at + 1] - first;
         VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
         VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
@@ -225,19 +278,19 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     VG_AGREE(job->comm, vg_fit_open_subjects(job));
     VG_TRY(vg_fit_drop_unusable(job));
     VG_AGREE(job->comm, prepare(job));
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
     vg_store_plan plan = {.path = path,
                           .plan = job->plan,
-                          .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
+                          .blocks = job->chunk_count * job->tile_count + job->space_count + vg_statistics_blocks(job),
                           .regions = 10 * job->chunk_size + 6 + vg_statistics_regions(job),
                           .overwrite = true};
     VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
     VG_TRY(fit_all(job));
     VG_TRY(vg_store_finish(job->store));
     double seconds = vg_seconds() - began;
-    vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits on %lld factorisations a rank, %.2f s, %.0f voxels/s: %s",
-           (long long)job->subject_count, (long long)job->space_count, (long long)job->fitted_voxels, (long long)vg_ridge_factorizations(),
-           seconds, (double)job->fitted_voxels / seconds, path);
+    vg_log(VG_LOG_INFO,
+           "fit: %lld subjects, %lld spaces in %lld readings, %lld voxel fits on %lld factorisations a rank, %.2f s, %.0f voxels/s: %s",
+           (long long)job->subject_count, (long long)job->space_count, (long long)job->chunk_count, (long long)job->fitted_voxels,
+           (long long)vg_ridge_factorizations(), seconds, (double)job->fitted_voxels / seconds, path);
     return vg_run_note(job->comm, study, job->device, "fit", seconds, "voxels_per_second", (double)job->fitted_voxels / seconds);
 }
 
@@ -275,6 +328,7 @@ static void free_job(fit_job *job)
     free(job->groups);
     free(job->subjects);
     free(job->spaces);
+    free(job->chunk);
     free(job->tiles);
     free(job->cost);
     free(job->owner);

@@ -67,7 +67,9 @@ typedef struct {
     vg_store_space *listed;
     int64_t listed_count;
     fit_space *spaces;
-    int64_t space_count, chunk_size; /* spaces fitted in one reading of the responses */
+    int64_t space_count, chunk_size; /* spaces fitted in one reading of the responses, at most; */
+    int64_t *chunk, chunk_count;     /* chunk[c] .. chunk[c + 1] - 1: cut where products are not shared, so that memory changes no bit */
+    int64_t chunk_at;                /* the one at hand */
     fit_subject *subjects;
     int64_t subject_count;
     fit_group *groups;

@@ -421,7 +421,7 @@ vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
         int64_t g = job->subjects[job->tiles[t].subject].group;
         VG_TRY(vg_fit_designs(job, g, first, count));
         VG_TRY(fit_tile_spaces(job, first, count, t));
-        VG_TRY(vg_store_commit(job->store, first / job->chunk_size * job->tile_count + t));
+        VG_TRY(vg_store_commit(job->store, job->chunk_at * job->tile_count + t));
     }
     return VG_OK;
 }

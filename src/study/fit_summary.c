@@ -161,12 +161,11 @@ done:
 static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
 {
     const fit_space *at = &job->spaces[space];
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
     VG_TRY(write_regions(job, in_chunk, space, maps, plain));
     VG_TRY(write_group(job, plain != NULL ? plain : maps, at->mean, at->sem));
     VG_TRY(write_group(job, maps, at->unique, at->unique_sem));
     VG_TRY(vg_statistics_space(job, in_chunk, space, maps, plain));
-    return vg_store_commit(job->store, chunks * job->tile_count + space);
+    return vg_store_commit(job->store, job->chunk_count * job->tile_count + space);
 }
 
 static void forget(float **table, int64_t tiles)

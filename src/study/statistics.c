@@ -401,7 +401,7 @@ static vg_status finish_spaces(fit_job *job, int64_t block)
 
 vg_status vg_statistics_finish(fit_job *job)
 {
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size, block = chunks * job->tile_count + job->space_count;
+    int64_t block = job->chunk_count * job->tile_count + job->space_count;
     bool first = vg_comm_rank(job->comm) == 0;
     VG_TRY(gather_rows(job));
     VG_TRY(vg_null_finish(job));
