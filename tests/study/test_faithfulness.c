@@ -74,7 +74,7 @@ static void explain(twin *t)
         t->values[m] = calloc(WORDS * K, sizeof(float));
         t->valid[m] = calloc(WORDS * K, 1);
     }
-    must(vg_attribution_create(t->model, &t->passage, &context, requests, METHODS, &(vg_attribution_plan){4096}, &a));
+    must(vg_attribution_create(t->model, &t->passage, &context, requests, METHODS, &(vg_attribution_plan){.batch_tokens = 4096}, &a));
     assert_int_equal(vg_attribution_blocks(a, &blocks), 1);
     must(vg_attribution_run(a, 0, &(vg_block_values){.values = t->values, .valid = t->valid}));
     vg_attribution_free(a);
