@@ -117,7 +117,7 @@ def write_table(arguments, key, theirs, ours, loads):
           f"{', '.join(f'{name} {version}' for name, version in about['versions'].items())}; load average while measuring: median "
           f"{statistics.median(loads):.1f}, {min(loads):.1f} to {max(loads):.1f}. GPT-2's shape (124M), random weights, float32, windows of "
           f"{TOKENS} tokens, K = {K}. Medians of n repeats in turn; {'seconds' if arguments.wall else 'processor seconds'} a word; in brackets "
-          f"least and most. captum's layer_conductance: {len(arguments.layers)} of 12 layers timed, times {times:g}.\n")
+          f"least and most. captum's layer_conductance: {len(arguments.layers)} of 12 layers timed, times {12 / len(arguments.layers):g}.\n")
     print("| work | n | captum / torch | voxgrad | ratio | to reach | counted GFLOP a word | of the product rate |\n|---|---|---|---|---|---|---|---|")
     for i in filter(lambda row: ours[row], arguments.rows):
         x, y = theirs[i], [record[key] for record in ours[i]]
