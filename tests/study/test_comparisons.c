@@ -94,7 +94,7 @@ static void unrelated_features_are_not_found(void **state)
     assert_true(fabs(mean[0] - mean[1]) < 3 * error);
     for (int i = 0; i < PATHS; i++) {
         if (i < P_PATHS)
-            check_uniform(null_paths[i], values[i], n);
+            check_uniform(null_paths[i], values[i], n, VOXELS);
         free(values[i]);
     }
 }

@@ -6,7 +6,7 @@ declare -A may=(
     [base]="" [device]="base" [comm]="base device" [store]="base comm" [stimulus]="base" [lm]="base device"
     [attribution]="base device lm stimulus" [brain]="base stimulus" [encoding]="base device comm"
     [study]="base device comm store stimulus lm attribution brain encoding"
-    [report]="base comm store stimulus brain" [cli]="base comm study report"
+    [report]="base comm store stimulus brain" [cli]="base comm study report encoding"
 )
 faults=0
 fault() { echo "$1"; faults=$((faults + 1)); }
@@ -15,9 +15,10 @@ for folder in src/*/; do
     room=$(basename "$folder")
     [ -n "${may[$room]+known}" ] || { fault "src/$room is not a room of the table"; continue; }
     while IFS=: read -r file line text; do
-        header=$(sed -E 's/.*#include *[<"]([^>"]+)[>"].*/\1/' <<<"$text")
+        [[ $text =~ [\<\"]([^\>\"]+)[\>\"] ]] || { fault "$file:$line: what does it include?"; continue; }
+        header=${BASH_REMATCH[1]}
         case "$header" in
-        voxgrad/*) other=$(basename "$header" .h)
+        voxgrad/*) other=${header#voxgrad/} other=${other%.h}
             [ "$other" = "$room" ] || [[ " ${may[$room]} " == *" $other "* ]] || fault "$file:$line: $room must not include $header" ;;
         mpi.h) [ "$room" = comm ] || [ "$room" = store ] || fault "$file:$line: mpi.h belongs to src/comm" ;;
         nccl.h) [ "$room" = comm ] || fault "$file:$line: nccl.h belongs to src/comm" ;;
