@@ -110,8 +110,17 @@ static inline void run_block(vg_attribution *a, int64_t i, const vg_word_block *
     must(vg_attribution_run(a, i, &(vg_block_values){values, valid, nodes, residual, error}));
 }
 
-static inline result explain_passage(const bed *b, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
-                                     int64_t count, int64_t batch)
+static inline bool holds_word(const vg_word_block *block, const double *words, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if ((int64_t)words[i] >= block->first && (int64_t)words[i] < block->first + block->count)
+            return true;
+    return words == NULL;
+}
+
+/* The blocks that hold some of `words` (NULL: all blocks); the other words stay 0. */
+static inline result explain_blocks(const bed *b, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
+                                    int64_t count, int64_t batch, const double *words, int64_t word_count)
 {
     vg_attribution *a;
     const vg_word_block *blocks;
@@ -121,16 +130,30 @@ static inline result explain_passage(const bed *b, const vg_passage *passage, co
     vg_attribution_column(a, 0, 0, r.first_column, sizeof r.first_column);
     int64_t blocks_count = vg_attribution_blocks(a, &blocks);
     for (int64_t i = 0; i < blocks_count; i++)
-        run_block(a, i, &blocks[i], &r);
+        if (holds_word(&blocks[i], words, word_count))
+            run_block(a, i, &blocks[i], &r);
     r.unconverged = vg_attribution_unconverged(a);
     r.flops = vg_attribution_flops(a);
     vg_attribution_free(a);
     return r;
 }
 
+static inline result explain_passage(const bed *b, const vg_passage *passage, const vg_context *context, const vg_space_request *requests,
+                                     int64_t count, int64_t batch)
+{
+    return explain_blocks(b, passage, context, requests, count, batch, NULL, 0);
+}
+
 static inline result explain(const bed *b, const vg_context *context, const vg_space_request *requests, int64_t count, int64_t batch)
 {
     return explain_passage(b, &b->passage, context, requests, count, batch);
+}
+
+/* Path integrals of a few words, in blocks of two or so: what a word gets does not depend on its block. */
+static inline result explain_words(const bed *b, const vg_context *context, const vg_space_request *request, const double *words,
+                                   int64_t count)
+{
+    return explain_blocks(b, &b->passage, context, request, 1, 128, words, count);
 }
 
 /* Largest difference relative to the row's largest value. NaN wanted: not valid, and 0. */

@@ -40,7 +40,6 @@ static double median(double *x, int64_t n)
     return 0.5 * (x[(n - 1) / 2] + x[n / 2]);
 }
 
-/* The words of the goldens alone: each as the last one of a story of its own would be slow; so all words are run, with few steps. */
 static void test_fifty_nodes(void **state)
 {
     const bed *b = *state;
@@ -48,7 +47,8 @@ static void test_fifty_nodes(void **state)
     int64_t words = b->longs.count;
     double ours[64], theirs[64];
     vg_context context = path_context();
-    result r = explain(b, &context, &(vg_space_request){.method = "integrated_gradients", .words = K, .steps = 49}, 1, 4096);
+    result r =
+        explain_words(b, &context, &(vg_space_request){.method = "integrated_gradients", .words = K, .steps = 49}, b->longs.data, words);
     for (int64_t i = 0; i < words; i++) {
         int64_t word = (int64_t)b->longs.data[i];
         const double *truth = wanted.data + i * K;
@@ -76,7 +76,7 @@ static void test_reported_error(void **state)
     int bounded = 0, all = 0;
     for (int k = 0; k < 3; k++) {
         const vg_space_request request = {.method = "integrated_gradients", .words = K, .baseline_scale = ratios[k]};
-        result r = explain(b, &context, &request, 1, 4096);
+        result r = explain_words(b, &context, &request, b->longs.data, b->longs.count);
         assert_float_equal(r.outputs[0].baseline_ratio, ratios[k], 1e-6);
         int64_t nodes = 0, within = 0;
         for (int64_t i = 0; i < b->longs.count; i++) {
@@ -107,22 +107,26 @@ static void test_recent_and_whole_word(void **state)
     npy recent = golden("recent"), parts = golden("parts");
     vg_context context = path_context();
     const vg_space_request request = {.method = "integrated_gradients", .words = K, .path = "recent", .tolerance = 1e-3};
-    result r = explain(b, &context, &request, 1, 4096);
+    result r = explain_words(b, &context, &request, b->longs.data, 6);
     for (int64_t i = 0; i < 6; i++) {
         int64_t word = (int64_t)b->longs.data[i];
         assert_true(distance(r.values[0] + word * K, recent.data + i * K, K) <= 2e-3 * norm(recent.data + i * K, K));
         assert_true(r.residual[0][word] >= 0);
     }
+    free_result(&r);
+    passage_copy story = first_words(&b->passage, 31);
+    r = explain_passage(b, &story.passage, &context, &request, 1, 4096);
     context.mode = VG_CONTEXT_GROWING; /* shared prefixes: the first words' windows are the same */
-    result shared = explain(b, &context, &request, 1, 4096);
+    result shared = explain_passage(b, &story.passage, &context, &request, 1, 4096);
     for (int64_t word = 1; word <= 30; word++)
         for (int64_t j = 0; j < K; j++)
             assert_true(fabsf(shared.values[0][word * K + j] - r.values[0][word * K + j]) < 1e-3f);
     free_result(&shared);
     free_result(&r);
+    free_copy(&story);
     context = path_context();
     context.whole_word = true;
-    r = explain(b, &context, &(vg_space_request){.method = "integrated_gradients", .words = K, .tolerance = 1e-3}, 1, 4096);
+    r = explain_words(b, &context, &(vg_space_request){.method = "integrated_gradients", .words = K, .tolerance = 1e-3}, b->longs.data, 4);
     for (int64_t i = 0; i < 4; i++) {
         int64_t word = (int64_t)b->longs.data[i];
         assert_true(distance(r.values[0] + word * K, parts.data + i * K, K) <= 3e-3 * norm(parts.data + i * K, K));
@@ -133,21 +137,21 @@ static void test_recent_and_whole_word(void **state)
     free(parts.data);
 }
 
-static const int64_t golden_words[] = {3, 55, 110};
+static const double golden_words[] = {3, 55, 110};
 
 static void check_conductance(const bed *b, const char *golden_name, const vg_space_request *request, int64_t first, int64_t rows,
                               int64_t columns, double bound)
 {
     npy wanted = golden(golden_name);
     vg_context context = path_context();
-    result r = explain(b, &context, request, 1, 4096);
+    result r = explain_words(b, &context, request, golden_words, 3);
     assert_int_equal(r.count, rows);
     for (int64_t i = 0; i < 3; i++)
         for (int64_t o = 0; o < rows; o++) {
             char text[128];
             snprintf(text, sizeof text, "%s, word %lld, layer %s", golden_name, (long long)golden_words[i], r.outputs[o].layer);
-            compare_row(r.values[o] + golden_words[i] * columns, wanted.data + (i * wanted.shape[1] + first + o) * columns, columns, bound,
-                        text);
+            compare_row(r.values[o] + (int64_t)golden_words[i] * columns, wanted.data + (i * wanted.shape[1] + first + o) * columns,
+                        columns, bound, text);
         }
     free_result(&r);
     free(wanted.data);
@@ -181,10 +185,11 @@ static void test_influence(void **state)
     npy wanted = golden("influence");
     vg_context context = path_context();
     for (int form = 0; form < 3; form++) {
-        result r = explain(b, &context,
-                           &(vg_space_request){.method = "layer_influence", .words = K, .form = forms[form], .tolerance = 2e-3}, 1, 4096);
+        result r =
+            explain_words(b, &context, &(vg_space_request){.method = "layer_influence", .words = K, .form = forms[form], .tolerance = 2e-3},
+                          golden_words, 3);
         for (int64_t i = 0; i < 3; i++)
-            compare_row(r.values[0] + golden_words[i] * LAYERS, wanted.data + (i * 3 + form) * LAYERS, LAYERS, 1e-2, forms[form]);
+            compare_row(r.values[0] + (int64_t)golden_words[i] * LAYERS, wanted.data + (i * 3 + form) * LAYERS, LAYERS, 1e-2, forms[form]);
         free_result(&r);
     }
     free(wanted.data);
