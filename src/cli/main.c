@@ -11,12 +11,13 @@ static const struct {
     vg_command_main *run;
     const char *summary;
 } commands[] = {
-    {"run", vg_command_run, "features, then fit, then the table of scores"},
+    {"run", vg_command_run, "features, then fit, then the table of scores and the report"},
     {"features", vg_command_features, "explain every word of the stories: features.h5"},
     {"fit", vg_command_fit, "predict the responses from features.h5: results.h5"},
     {"check", vg_command_check, "validate a study and estimate its cost, without computing"},
     {"simulate", vg_command_simulate, "write simulated responses with a known truth"},
     {"table", vg_command_table, "print the scores of a results.h5"},
+    {"report", vg_command_report, "make the page, figures, tables and maps of a results.h5"},
     {"info", vg_command_info, "build, libraries, devices"},
 };
 
