@@ -56,8 +56,9 @@ static void draw_entry(const report *r, const report_entry *entry, double x0, do
         svg_text(svg, x0 - 4, y + HIGH * ((double)l + 0.75), "end", "", r->spaces[space].layer);
         for (int64_t g = 0; g < r->region_count; g++) {
             const report_cell *cell = report_cell_at(r, space, g);
-            snprintf(title, sizeof title, "layer %s, %s: mean %.4f, SEM %.4f", r->spaces[space].layer, r->regions[g], cell->mean,
-                     cell->sem);
+            snprintf(title, sizeof title, "layer %s, %s", r->spaces[space].layer, r->regions[g]);
+            svg_note(title, sizeof title, "mean", cell->mean);
+            svg_note(title, sizeof title, "SEM", cell->sem);
             svg_cell(svg, (svg_mark){"cell", -1, cell->mean, title}, (cell->mean - low) / (high > low ? high - low : 1),
                      x0 + wide * (double)g, y + HIGH * (double)l, wide - .6, HIGH - .6);
             write_row(r, space, g, csv);

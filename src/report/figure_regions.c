@@ -71,10 +71,11 @@ static void draw_model(const report *r, int64_t space, int colour, const svg_axi
             continue;
         if (isfinite(cell->sem))
             svg_line(svg, "bar", x, svg_place(axis, cell->mean - cell->sem), x, svg_place(axis, cell->mean + cell->sem));
-        int used = snprintf(title, sizeof title, "%s, %s: mean %.4f, SEM %.4f, %lld subjects", r->spaces[space].label, r->regions[g],
-                            cell->mean, cell->sem, (long long)cell->subjects);
-        if (isfinite(cell->p) && used > 0 && (size_t)used < sizeof title)
-            snprintf(title + used, sizeof title - (size_t)used, ", p %.3g, against the largest of all %.3g", cell->p, cell->p_largest);
+        snprintf(title, sizeof title, "%s, %s, %lld subjects", r->spaces[space].label, r->regions[g], (long long)cell->subjects);
+        svg_note(title, sizeof title, "mean", cell->mean);
+        svg_note(title, sizeof title, "SEM", cell->sem);
+        svg_note(title, sizeof title, "p", cell->p);
+        svg_note(title, sizeof title, "p against the largest of all", cell->p_largest);
         svg_dot(svg, (svg_mark){"mean", colour, cell->mean, title}, x, y, 2.6);
         if (cell->p_largest <= 0.05)
             svg_text(svg, x, svg_place(axis, cell->mean + (isfinite(cell->sem) ? cell->sem : 0)) - 3, "middle", "head", "*");

@@ -98,9 +98,8 @@ static void draw_row(const report *r, const report_rows *p, const svg_axis *axis
         return;
     if (isfinite(sem))
         svg_line(svg, "bar", svg_place(axis, mean - sem), y, svg_place(axis, mean + sem), y);
-    int used = snprintf(title, sizeof title, "%s: mean %.4f", space->label, mean);
-    if (isfinite(sem) && used > 0 && (size_t)used < sizeof title)
-        snprintf(title + used, sizeof title - (size_t)used, ", within-subject SEM %.4f", sem);
+    snprintf(title, sizeof title, "%s: mean %.4f", space->label, mean);
+    svg_note(title, sizeof title, "within-subject SEM", sem);
     svg_diamond(svg, (svg_mark){"mean", colour, mean, title}, svg_place(axis, mean), y, 3.2);
 }
 

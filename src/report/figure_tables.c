@@ -113,7 +113,8 @@ static void draw_profile(const report *r, const table *t, int64_t panel, double 
         if (before >= 0 && same_line(t, before, i))
             svg_line(svg, "link", svg_place(&across, t->numbers[0][before]), svg_place(&up, t->numbers[1][before]), x,
                      svg_place(&up, value));
-        snprintf(title, sizeof title, "%s, word %.0f: %.4f, SEM %.4f", t->texts[3][i], t->numbers[0][i], value, t->numbers[2][i]);
+        snprintf(title, sizeof title, "%s, word %.0f: %.4f", t->texts[3][i], t->numbers[0][i], value);
+        svg_note(title, sizeof title, "SEM", t->numbers[2][i]);
         svg_dot(svg, (svg_mark){"mean", region_colour(r, t->texts[3][i]), value, title}, x, svg_place(&up, value), 2.2);
         snprintf(title, sizeof title, "%.0f", t->numbers[0][i]);
         svg_text(svg, x, top + HIGH + 10, "middle", "small", title);
@@ -200,11 +201,16 @@ vg_status report_draw_influence(const report *r, FILE *svg, FILE *csv, const cha
             svg_line(svg, "bar", svg_place(&axis, null), y - 4, svg_place(&axis, null), y + 4);
         if (!isfinite(partial))
             continue;
-        snprintf(title, sizeof title, "%s: r %.3f, with depth taken out %.3f, null's mean %.3f, p %.3g, %.0f layers", label,
-                 t.numbers[1][i], partial, null, t.numbers[4][i], t.numbers[0][i]);
+        snprintf(title, sizeof title, "%s, %.0f layers", label, t.numbers[0][i]);
+        svg_note(title, sizeof title, "r", t.numbers[1][i]);
+        svg_note(title, sizeof title, "with depth taken out", partial);
+        svg_note(title, sizeof title, "null's mean", null);
+        svg_note(title, sizeof title, "p", t.numbers[4][i]);
         svg_dot(svg, (svg_mark){"mean", 0, partial, title}, svg_place(&axis, partial), y, 2.6);
-        snprintf(title, sizeof title, "p %.3f", t.numbers[4][i]);
-        svg_text(svg, SVG_PAGE - 4, y + 2, "end", "small", title);
+        if (isfinite(t.numbers[4][i])) {
+            snprintf(title, sizeof title, "p %.3f", t.numbers[4][i]);
+            svg_text(svg, SVG_PAGE - 4, y + 2, "end", "small", title);
+        }
     }
     svg_end(svg);
 done:

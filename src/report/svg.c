@@ -1,6 +1,7 @@
 /* svg: shapes, axes, colours and type of the figures. Type of 7 pt as journals want it; categories by the palette of Okabe and Ito (2008),
  * scales by viridis (Smith and van der Walt, CC0), both safe for readers who do not see all colours. */
 #include <math.h>
+#include <string.h>
 
 #include "svg.h"
 
@@ -51,6 +52,13 @@ void svg_box(FILE *svg, const char *class, double x, double y, double width, dou
 {
     fprintf(svg, "<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>\n", class, x, y, width > 0 ? width : 0,
             height > 0 ? height : 0);
+}
+
+void svg_note(char *title, size_t size, const char *name, double value)
+{
+    size_t used = strlen(title);
+    if (isfinite(value))
+        snprintf(title + used, size - used, ", %s %.4g", name, value);
 }
 
 /* ---- marks --------------------------------------------------------------------------------------------------------------- */

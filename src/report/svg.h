@@ -24,6 +24,8 @@ typedef struct {
     double value;
     const char *title;
 } svg_mark;
+/* Adds ", NAME VALUE" to a title, where there is a value. */
+void svg_note(char *title, size_t size, const char *name, double value);
 void svg_dot(FILE *svg, svg_mark mark, double x, double y, double radius);
 void svg_diamond(FILE *svg, svg_mark mark, double x, double y, double radius);
 void svg_bar(FILE *svg, svg_mark mark, double x, double y, double width, double height);

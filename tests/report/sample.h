@@ -34,7 +34,7 @@ static const char *const sample_models[] = {"alpha", "be<ta", "gamma"};
 
 typedef struct {
     const char *model, *name;
-    char layer[8], path[128];
+    char layer[16], path[128];
 } sample_space;
 
 static inline int sample_spaces(const sample *s, sample_space *spaces)
@@ -72,7 +72,8 @@ static inline float sample_score(const sample *s, int space, int subject, int64_
 {
     if (s->nan)
         return NAN;
-    return (float)(0.15 + 0.1 * sin(0.7 * space + 0.9 * sample_region(s, voxel)) + 0.05 * sin(0.01 * (double)voxel + subject) + 0.004 * subject);
+    return (float)(0.15 + 0.1 * sin(0.7 * space + 0.9 * sample_region(s, voxel)) + 0.05 * sin(0.01 * (double)voxel + subject) +
+                   0.004 * subject);
 }
 
 static inline double sample_region_mean(const sample *s, int space, int subject, int region)
@@ -110,22 +111,26 @@ static inline void sample_layout(sample_file *f)
 {
     const sample *s = f->about;
     int64_t voxels = sample_voxels(s), largest[2] = {2, SAMPLE_SHIFTS};
-    const vg_store_member place[] = {{"hemisphere", VG_STORE_TEXT, 1}, {"vertex", VG_STORE_I32, 0}, {"i", VG_STORE_I32, 0}, {"j", VG_STORE_I32, 0},
-                                     {"k", VG_STORE_I32, 0},           {"region", VG_STORE_TEXT, 64}, {"usable", VG_STORE_U8, 0}};
-    const vg_store_member regions[] = {{"subject", VG_STORE_TEXT, 16}, {"model", VG_STORE_TEXT, 16}, {"name", VG_STORE_TEXT, 24}, {"layer", VG_STORE_TEXT, 8},
-                                       {"region", VG_STORE_TEXT, 64},  {"n", VG_STORE_I64, 0},       {"mean", VG_STORE_F64, 0},   {"sem", VG_STORE_F64, 0}};
-    const vg_store_member group[] = {{"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24}, {"layer", VG_STORE_TEXT, 8}, {"region", VG_STORE_TEXT, 64},
-                                     {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},   {"sem", VG_STORE_F64, 0},    {"p", VG_STORE_F64, 0},
-                                     {"q", VG_STORE_F64, 0},        {"p_largest", VG_STORE_F64, 0}};
+    const vg_store_member place[] = {{"hemisphere", VG_STORE_TEXT, 1}, {"vertex", VG_STORE_I32, 0}, {"i", VG_STORE_I32, 0},
+                                     {"j", VG_STORE_I32, 0},           {"k", VG_STORE_I32, 0},      {"region", VG_STORE_TEXT, 64},
+                                     {"usable", VG_STORE_U8, 0}};
+    const vg_store_member regions[] = {{"subject", VG_STORE_TEXT, 16}, {"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24},
+                                       {"layer", VG_STORE_TEXT, 8},    {"region", VG_STORE_TEXT, 64}, {"n", VG_STORE_I64, 0},
+                                       {"mean", VG_STORE_F64, 0},      {"sem", VG_STORE_F64, 0}};
+    const vg_store_member group[] = {{"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24},   {"layer", VG_STORE_TEXT, 8},
+                                     {"region", VG_STORE_TEXT, 64}, {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},
+                                     {"sem", VG_STORE_F64, 0},      {"p", VG_STORE_F64, 0},        {"q", VG_STORE_F64, 0},
+                                     {"p_largest", VG_STORE_F64, 0}};
     MUST(vg_layout_new(&f->layout));
     for (int i = 0; i < s->subjects; i++) {
         MUST(vg_layout_table(f->layout, sample_path("/subjects/%s/voxels%s", sample_subjects[i], ""), place, 7, voxels, &f->voxels[i]));
         for (int p = 0; p < f->count; p++)
-            MUST(vg_layout_dataset(f->layout, sample_path("/subjects/%s/%s/score", sample_subjects[i], f->spaces[p].path), VG_STORE_F32, 0, 1, &voxels,
-                                   &f->scores[p][i]));
+            MUST(vg_layout_dataset(f->layout, sample_path("/subjects/%s/%s/score", sample_subjects[i], f->spaces[p].path), VG_STORE_F32, 0,
+                                   1, &voxels, &f->scores[p][i]));
     }
     for (int p = 0; p < f->count; p++)
-        MUST(vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
+        MUST(
+            vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
     MUST(vg_layout_table(f->layout, "/regions", regions, 8, (int64_t)f->count * s->subjects * SAMPLE_REGIONS, &f->regions));
     MUST(vg_layout_table(f->layout, "/group_regions", group, s->null ? 10 : 7, (int64_t)f->count * SAMPLE_REGIONS, &f->group));
     MUST(vg_layout_text(f->layout, "/regions", "simulated", "SIMULATED"));
@@ -137,18 +142,22 @@ static inline void sample_layout(sample_file *f)
     }
     if (s->statistics) {
         const vg_store_member ceiling[] = {{"region", VG_STORE_TEXT, 64}, {"ceiling", VG_STORE_F64, 0}};
-        const vg_store_member profile[] = {{"model", VG_STORE_TEXT, 16}, {"name", VG_STORE_TEXT, 24}, {"layer", VG_STORE_TEXT, 8}, {"region", VG_STORE_TEXT, 64},
-                                           {"kind", VG_STORE_TEXT, 8},   {"word", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},   {"sem", VG_STORE_F64, 0}};
-        const vg_store_member influence[] = {{"model", VG_STORE_TEXT, 16}, {"influence", VG_STORE_TEXT, 24}, {"scores", VG_STORE_TEXT, 24},
-                                             {"region", VG_STORE_TEXT, 64}, {"layers", VG_STORE_I64, 0},     {"r", VG_STORE_F64, 0},
-                                             {"r_partial", VG_STORE_F64, 0}, {"null_mean", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0}};
-        const vg_store_member families[] = {{"a", VG_STORE_TEXT, 16},    {"b", VG_STORE_TEXT, 16},    {"region", VG_STORE_TEXT, 64}, {"mean", VG_STORE_F64, 0},
-                                            {"sem", VG_STORE_F64, 0},    {"won_a", VG_STORE_F64, 0},  {"won_b", VG_STORE_F64, 0},    {"tied", VG_STORE_F64, 0}};
+        const vg_store_member profile[] = {{"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24}, {"layer", VG_STORE_TEXT, 8},
+                                           {"region", VG_STORE_TEXT, 64}, {"kind", VG_STORE_TEXT, 8},  {"word", VG_STORE_I64, 0},
+                                           {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0}};
+        const vg_store_member influence[] = {
+            {"model", VG_STORE_TEXT, 16},   {"influence", VG_STORE_TEXT, 24}, {"scores", VG_STORE_TEXT, 24},
+            {"region", VG_STORE_TEXT, 64},  {"layers", VG_STORE_I64, 0},      {"r", VG_STORE_F64, 0},
+            {"r_partial", VG_STORE_F64, 0}, {"null_mean", VG_STORE_F64, 0},   {"p", VG_STORE_F64, 0}};
+        const vg_store_member families[] = {{"a", VG_STORE_TEXT, 16},   {"b", VG_STORE_TEXT, 16}, {"region", VG_STORE_TEXT, 64},
+                                            {"mean", VG_STORE_F64, 0},  {"sem", VG_STORE_F64, 0}, {"won_a", VG_STORE_F64, 0},
+                                            {"won_b", VG_STORE_F64, 0}, {"tied", VG_STORE_F64, 0}};
         MUST(vg_layout_table(f->layout, "/ceiling/regions", ceiling, 2, SAMPLE_REGIONS, &f->ceiling));
         MUST(vg_layout_table(f->layout, "/profile", profile, 8, 2 * SAMPLE_REGIONS * SAMPLE_K, &f->profile));
         MUST(vg_layout_table(f->layout, "/layers/influence", influence, 9, SAMPLE_REGIONS, &f->influence));
         MUST(vg_layout_table(f->layout, "/families/comparisons", families, 8, SAMPLE_REGIONS, &f->families));
-        MUST(vg_layout_dataset(f->layout, "/families/maps/explanation--representation/group/winner", VG_STORE_F32, 0, 1, &voxels, &f->winner));
+        MUST(vg_layout_dataset(f->layout, "/families/maps/explanation--representation/group/winner", VG_STORE_F32, 0, 1, &voxels,
+                               &f->winner));
     }
 }
 
@@ -320,12 +329,12 @@ static inline void sample_write_results(const sample *s, const char *folder)
     sample_file *f = calloc(1, sizeof *f);
     vg_comm *comm;
     vg_store *store;
-    char *path = sample_path("%s/results.h5%s", folder, "");
     f->about = s;
     f->count = sample_spaces(s, f->spaces);
     sample_layout(f);
     MUST(vg_comm_alone(&comm));
-    const vg_store_plan plan = {.path = path, .plan = "sample: 1\n", .blocks = 1, .regions = 100000, .overwrite = true};
+    const vg_store_plan plan = {
+        .path = sample_path("%s/results.h5%s", folder, ""), .plan = "sample: 1\n", .blocks = 1, .regions = 100000, .overwrite = true};
     MUST(vg_store_create(comm, &plan, f->layout, &store));
     int whole = f->count - (s->unfinished ? 1 : 0);
     sample_fill_voxels(f, store);
@@ -379,7 +388,8 @@ static inline void sample_write_features(const char *folder)
                                                      .path = i == 1},
                                    &at[i]));
     MUST(vg_comm_alone(&comm));
-    const vg_store_plan plan = {.path = sample_path("%s/features.h5%s", folder, ""), .plan = "sample: 1\n", .blocks = 1, .regions = 1000, .overwrite = true};
+    const vg_store_plan plan = {
+        .path = sample_path("%s/features.h5%s", folder, ""), .plan = "sample: 1\n", .blocks = 1, .regions = 1000, .overwrite = true};
     MUST(vg_store_create(comm, &plan, layout, &store));
     size_t element = vg_layout_element(layout, words);
     char *records = calloc(SAMPLE_WORDS, element);
