@@ -35,7 +35,7 @@ packages() {
     case "$1" in
     build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries && page ;;
     tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools ;;
-    checks) printf '%s\n' shellcheck clang-format clang-tidy ;;
+    checks) printf '%s\n' shellcheck clang-format clang-tidy chromium openssl ;;
     esac
 }
 

@@ -1,7 +1,7 @@
 /* brain: the group's maps and the surfaces they lie on, for the page's turning brain: positions and values as float16, triangles as uint16
  * (uint32 where there are more vertices), labels of the atlas as uint16. JSON:
  *   hemispheres  [{side, count, positions, faces, wide, labels}]     labels: 0 none, else 1 + index into regions
- *   maps         [{label, name, kind, values: [a hemisphere each]}]  kind "score", or "winner" (1, 0: tie, -1) */
+ *   maps         [{label, name, kind, least, most, values: [a hemisphere each]}]  kind "score", or "winner" (1, 0: tie, -1) */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +183,19 @@ static vg_status write_values(const map_writer *w, const float *map)
     return VG_OK;
 }
 
+static void write_range(const float *map, int64_t count, FILE *json)
+{
+    double least = INFINITY, most = -INFINITY;
+    for (int64_t v = 0; v < count; v++) {
+        least = fmin(least, (double)map[v]); /* of two numbers the one that is no NaN */
+        most = fmax(most, (double)map[v]);
+    }
+    fputs(",\"least\":", json);
+    encode_json_number(json, least);
+    fputs(",\"most\":", json);
+    encode_json_number(json, most);
+}
+
 /* One map of all voxels at a path of results.h5; nothing where it is not there or lies on other voxels. */
 static vg_status write_map(map_writer *w, const char *path, const char *kind, const char *name, const char *label)
 {
@@ -206,6 +219,7 @@ static vg_status write_map(map_writer *w, const char *path, const char *kind, co
         encode_json(w->json, name);
         fputs(",\"label\":", w->json);
         encode_json(w->json, label);
+        write_range(map, w->b->voxels, w->json);
         fputs(",\"values\":[", w->json);
         status = write_values(w, map);
         fputs("]}", w->json);

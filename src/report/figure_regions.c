@@ -35,8 +35,10 @@ static vg_status list_panels(const report *r, panels *p)
             p->most = cell->mean + half > p->most ? cell->mean + half : p->most;
         }
     }
-    for (int64_t g = 0; g < r->region_count; g++)
+    for (int64_t g = 0; g < r->region_count; g++) {
         p->labels = fmax(p->labels, svg_width(r->regions[g]));
+        p->most = r->ceiling[g] > p->most ? r->ceiling[g] : p->most;
+    }
     return VG_OK;
 }
 

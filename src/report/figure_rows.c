@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOP = 18, ROW = 13 };
+enum { TOP = 26, ROW = 13 };
 
 /* Each subject's level over all rows; NaN where a row is missing. Returns how many have one. */
 static int64_t find_levels(int64_t rows, int64_t subjects, const double *values, double *level, double *grand)
@@ -117,7 +117,7 @@ static void draw_panel(const report *r, const int64_t *spaces, int64_t rows, con
 {
     svg_axis axis = axis_of(rows * r->subject_count, p, from, to);
     double bottom = TOP + ROW * (double)rows;
-    svg_text(svg, from, 10, "start", "head", p->title);
+    svg_text(svg, from, 9, "start", "head", p->title);
     if (isfinite(p->null))
         svg_box(svg, "null", axis.from, TOP - 4, svg_place(&axis, p->null) - axis.from, bottom - TOP + 4);
     svg_axis_across(svg, &axis, TOP - 4, bottom, p->axis);

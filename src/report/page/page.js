@@ -3,7 +3,7 @@
 "use strict";
 (function () {
   const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"]; // as in svg.c
-  const viridis = d3.piecewise(d3.interpolateRgb, VIRIDIS);
+  const viridis = d3.quantize(d3.piecewise(d3.interpolateRgb, VIRIDIS), 256).map(text => { const c = d3.rgb(text); return [c.r / 255, c.g / 255, c.b / 255]; });
 
   function bytes(base64) {
     const text = atob(base64), out = new Uint8Array(text.length);
@@ -70,16 +70,15 @@
 
   function range(maps) {
     let least = Infinity, most = -Infinity;
-    for (const map of maps) if (map.kind === "score") for (const values of map.numbers) for (const v of values) {
-      if (v < least) least = v;
-      if (v > most) most = v;
+    for (const map of maps) if (map.kind === "score" && map.least !== null) {
+      least = Math.min(least, map.least);
+      most = Math.max(most, map.most);
     }
     return least <= most ? [least, most] : [0, 1];
   }
 
   function brain(parts) {
     const root = d3.select("#brain-view"), meshes = parts.hemispheres.map(meshOf), outlines = meshes.map(outlineOf);
-    for (const map of parts.maps) map.numbers = map.values.map(halves);
     const [least, most] = range(parts.maps), state = { threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
     const controls = root.append("div").attr("class", "controls"), panels = [];
 
@@ -114,8 +113,7 @@
     if (!isFinite(value)) return [.45, .45, .45];
     if (map.kind === "winner") return value > 0 ? [0, .45, .7] : value < 0 ? [.84, .37, 0] : [.75, .75, .75];
     if (value < state.threshold) return null;
-    const c = d3.rgb(viridis(Math.min(1, Math.max(0, (value - state.low) / (state.high - state.low || 1)))));
-    return [c.r / 255, c.g / 255, c.b / 255];
+    return viridis[Math.round(255 * Math.min(1, Math.max(0, (value - state.low) / (state.high - state.low || 1))))];
   }
 
   function panel(grid, parts, meshes, outlines, state, chosen, drawAll) {
@@ -127,7 +125,8 @@
       box.append("p").attr("class", "missing").text("This browser draws no WebGL: the brain cannot be shown here; maps/ has the same maps.");
       return { paint: () => {}, draw: () => {} };
     }
-    const canvas = renderer.domElement, scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, -1000, 1000), turned = [];
+    const canvas = renderer.domElement, scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, .1, 2000), turned = [];
+    camera.position.z = 1000;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-label", "brain: arrow keys turn it, + and - zoom");
@@ -150,6 +149,7 @@
 
     function paint() {
       const map = parts.maps[chosen];
+      map.numbers = map.numbers || map.values.map(halves);
       let coloured = 0;
       turned.forEach((group, h) => {
         const colour = group.children[0].geometry.attributes.color;
@@ -299,4 +299,5 @@
   if (brainData) brain(brainData);
   if (wordData) words(wordData);
   document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.milliseconds = Math.round(performance.now()); // from the start of loading to here
 })();
