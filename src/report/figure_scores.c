@@ -105,7 +105,7 @@ vg_status report_draw_unique(const report *r, FILE *svg, FILE *csv, const char *
             spaces[rows++] = i;
     }
     if (rows == 0) {
-        *missing = "Unique variance beyond the controls was not computed: controls as nuisance: bands make it.";
+        *missing = "Unique variance beyond the controls was not computed: nuisance: {spaces: [rate_length, position]} makes it.";
         goto done;
     }
     VG_GO(report_rows_sem(rows, r->subject_count, &panel));

@@ -9,8 +9,8 @@
 static const struct {
     const char *path, *file, *columns;
 } tables[] = {
-    {"/regions", "scores.csv", "subject,model,name,layer,region|n,mean,sem,p"},
-    {"/group_regions", "group.csv", "model,name,layer,region|subjects,mean,sem,sem_within,low,high,fraction,p,q,p_largest"},
+    {"/regions", "scores.csv", "subject,model,name,layer,region|n,mean,sem,unique,p"},
+    {"/group_regions", "group.csv", "model,name,layer,region|subjects,mean,sem,sem_within,low,high,fraction,unique,p,q,p_largest"},
     {"/ceiling/regions", "ceiling.csv", "region|voxels,subjects,isc,ceiling,low,high,leave_one_out"},
     {"/contrast_regions", "contrasts.csv", "a,b,region|subjects,mean,sem,low,high,p,q"},
     {"/layers/regions", "best_layers.csv", "model,name,region|subjects,mean,sem,low,high,p,q,passing,center_of_mass"},

@@ -128,6 +128,15 @@ static inline void sample_layout(sample_file *f)
             MUST(vg_layout_dataset(f->layout, sample_path("/subjects/%s/%s/score", sample_subjects[i], f->spaces[p].path), VG_STORE_F32, 0,
                                    1, &voxels, &f->scores[p][i]));
     }
+    for (int i = 0; i < s->subjects; i++) {
+        const char *at = sample_path("/subjects/%s/voxels%s", sample_subjects[i], "");
+        MUST(vg_layout_integer(f->layout, at, s->vertices > 0 ? "vertices_left" : "dimension_i", s->vertices > 0 ? s->vertices : 5));
+        MUST(vg_layout_integer(f->layout, at, s->vertices > 0 ? "vertices_right" : "dimension_j", s->vertices > 0 ? s->vertices : 3));
+        if (s->vertices == 0) {
+            MUST(vg_layout_integer(f->layout, at, "dimension_k", SAMPLE_VOXELS / 15));
+            MUST(vg_layout_text(f->layout, at, "affine", "-2 0 0 90 0 2 0 -126 0 0 2.5 -72"));
+        }
+    }
     for (int p = 0; p < f->count; p++)
         MUST(
             vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
@@ -202,6 +211,9 @@ static inline void sample_fill_voxels(const sample_file *f, vg_store *store)
             t.record += t.element;
             sample_put(&t, "hemisphere", s->vertices == 0 ? "" : v < s->vertices ? "L" : "R");
             sample_integer(&t, "vertex", s->vertices == 0 ? -1 : v % s->vertices);
+            sample_integer(&t, "i", s->vertices == 0 ? v % 5 : -1);
+            sample_integer(&t, "j", s->vertices == 0 ? v / 5 % 3 : -1);
+            sample_integer(&t, "k", s->vertices == 0 ? v / 15 : -1);
             sample_put(&t, "region", sample_regions[sample_region(s, v)]);
             sample_integer(&t, "usable", !s->nan);
         }

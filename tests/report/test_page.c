@@ -14,6 +14,12 @@
 
 static char folder[64];
 
+static void expect_near(double found, double wanted, double distance)
+{
+    if (!(fabs(found - wanted) <= distance))
+        fail_msg("%.12g instead of %.12g", found, wanted);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -98,7 +104,7 @@ static void test_regions_are_the_results(void **state)
             double mean = 0;
             for (int i = 0; i < full.subjects; i++)
                 mean += sample_region_mean(&full, p, i, g) / full.subjects;
-            assert_float_equal(values[at++], mean, 1e-9);
+            expect_near(values[at++], mean, 1e-9);
         }
     free(svg);
     svg = read_text("figures/regions.svg");
@@ -133,7 +139,7 @@ static void test_scores_are_the_results(void **state)
             double mean = 0;
             for (int64_t v = 0; v < sample_voxels(&full); v++)
                 mean += (double)sample_score(&full, best, i, v) / (double)sample_voxels(&full);
-            assert_float_equal(values[at++], mean, 1e-8);
+            expect_near(values[at++], mean, 1e-8);
         }
         p += layers;
     }
@@ -190,7 +196,7 @@ static void test_data_are_the_results(void **state)
                 double mean = 0;
                 for (int s = 0; s < full.subjects; s++)
                     mean += (double)sample_score(&full, p, s, v + (int)h * full.vertices) / full.subjects;
-                assert_float_equal(half_value((uint16_t)(halves[2 * v] | halves[2 * v + 1] << 8)), mean, 2e-4);
+                expect_near(half_value((uint16_t)(halves[2 * v] | halves[2 * v + 1] << 8)), mean, 2e-4);
             }
             free(halves);
         }
@@ -206,7 +212,7 @@ static void test_data_are_the_results(void **state)
     for (int w = SAMPLE_K; w < SAMPLE_WORDS; w++)
         for (int k = 0; k < SAMPLE_K; k++) {
             size_t at = 2 * (size_t)(w * SAMPLE_K + k);
-            assert_float_equal(half_value((uint16_t)(halves[at] | halves[at + 1] << 8)), (double)sample_attribution(w, k), 5e-4);
+            expect_near(half_value((uint16_t)(halves[at] | halves[at + 1] << 8)), (double)sample_attribution(w, k), 5e-4);
         }
     free(halves);
     json_decref(words);
@@ -238,9 +244,9 @@ static void test_answer_is_the_results(void **state)
     char *named = strstr(at, "<b>") + 3;
     assert_memory_equal(named, best >= 0 && strncmp(spaces[best].path, "be<ta", 5) == 0 ? "be&lt;ta/" : spaces[best].path, 5);
     at = strstr(at, "data-value=\"");
-    assert_float_equal(strtod(at + 12, NULL), most, 1e-8);
+    expect_near(strtod(at + 12, NULL), most, 1e-8);
     at = strstr(strstr(at + 12, "data-value=\"") + 12, "data-value=\""); /* past the standard error */
-    assert_float_equal(strtod(at + 12, NULL), controls, 1e-8);
+    expect_near(strtod(at + 12, NULL), controls, 1e-8);
     assert_non_null(strstr(at, "That is above chance"));
     free(html);
 }
@@ -307,12 +313,52 @@ static void test_tables_are_the_figures(void **state)
             for (int c = 0; c < pairs[i].column; c++)
                 at = strchr(at, ',') + 1;
             assert_true(row < count);
-            assert_float_equal(strtod(at, NULL), values[row++], 1e-12);
+            expect_near(strtod(at, NULL), values[row++], 1e-12);
         }
         assert_int_equal(row, count);
         free(svg);
         free(csv);
     }
+}
+
+static void expect_map(const char *name, const sample *s, int space, int subject, int64_t first, int64_t count)
+{
+    const char *path = sample_path("%s/report/maps/%s", folder, name);
+    vg_responses *map;
+    float values[64];
+    MUST(vg_responses_open(&path, 1, NULL, &map));
+    assert_int_equal(vg_responses_rows(map), 1);
+    assert_int_equal(vg_responses_voxels(map), count);
+    MUST(vg_responses_read(map, 0, (vg_matrix){.data = values, .rows = 1, .columns = count, .ld = count}));
+    for (int64_t v = 0; v < count; v++) {
+        double mean = 0;
+        for (int i = 0; i < s->subjects; i++)
+            mean += (double)sample_score(s, space, i, first + v) / s->subjects;
+        expect_near((double)values[v], subject < 0 ? mean : (double)sample_score(s, space, subject, first + v), 1e-6);
+    }
+    vg_responses_close(map);
+}
+
+static void test_maps_are_the_results(void **state)
+{
+    const sample volume = {.subjects = 2, .models = 1, .layers = 2};
+    (void)state;
+    MUST(make(&full, true));
+    expect_map("lh.alpha.activations.01.mean.shape.gii", &full, 1, -1, 0, 6);
+    expect_map("rh.alpha.gradient_norm.mean.shape.gii", &full, 3, -1, 6, 6);
+    expect_map("s2/rh.be<ta.gradient_norm.score.shape.gii", &full, 9, 1, 6, 6);
+    MUST(make(&volume, false));
+    expect_map("alpha.gradient_norm.mean.nii.gz", &volume, 2, -1, 0, SAMPLE_VOXELS);
+    expect_map("s2/alpha.activations.00.score.nii.gz", &volume, 0, 1, 0, SAMPLE_VOXELS);
+    const char *path = sample_path("%s/report/maps/%s", folder, "alpha.gradient_norm.mean.nii.gz");
+    vg_responses *map;
+    MUST(vg_responses_open(&path, 1, NULL, &map));
+    vg_space space = vg_responses_space(map);
+    assert_int_equal(space.dimensions[0], 5);
+    expect_near(space.affine[0][0], -2, 1e-6);
+    expect_near(space.affine[1][3], -126, 1e-6);
+    expect_near(space.affine[2][2], 2.5, 1e-6);
+    vg_responses_close(map);
 }
 
 /* ---- incomplete results -------------------------------------------------------------------------------------------------------- */
@@ -419,6 +465,7 @@ int main(int argc, char **argv)
                                        CASE(test_answer_is_the_results),
                                        CASE(test_text_stays_text),
                                        CASE(test_tables_are_the_figures),
+                                       CASE(test_maps_are_the_results),
                                        CASE(test_nan),
                                        CASE(test_one_subject),
                                        CASE(test_one_space),
