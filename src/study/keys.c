@@ -327,11 +327,12 @@ void vg_keys_free(const vg_key *keys, void *item)
             free(*(char **)((char *)item + keys->offset));
 }
 
+/* Two blanks part the columns, whatever their width: the README's table of keys is compared with this (tests/cli/test_readme.sh). */
 static void print_table(const char *title, const vg_key *keys, FILE *out)
 {
     fprintf(out, "\n%s\n", title);
     for (; keys->path != NULL; keys++)
-        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path,
+        fprintf(out, "  %-26s  %-36s  %s%s%s%s\n", keys->path,
                 keys->standard == NULL    ? "-"
                 : *keys->standard == '\0' ? "\"\""
                                           : keys->standard,
