@@ -167,34 +167,33 @@ static vg_status write_folder(const report *r, const places *p, const char *abov
     return status;
 }
 
-static vg_status write_subject(const report *r, int64_t subject, const char *output, bool *any)
+static vg_status write_subject(const report *r, int64_t subject, const places *p, const char *output)
 {
-    places p;
-    char *above = NULL;
-    vg_status status;
-    VG_GO(read_places(r, subject, &p));
-    if (!(p.side[0] || p.side[1] || p.volume))
-        goto done;
-    *any = true;
+    char *above;
     if (subject == 0 && !r->unfinished) /* the group's maps lie on the voxels that all subjects share */
-        VG_GO(write_folder(r, &p, "/group", "", group_maps, output));
-    VG_GO(vg_format(&above, "/subjects/%s", r->subjects[subject]));
-    VG_GO(write_folder(r, &p, above, r->subjects[subject], subject_maps, output));
-done:
+        VG_TRY(write_folder(r, p, "/group", "", group_maps, output));
+    VG_TRY(vg_format(&above, "/subjects/%s", r->subjects[subject]));
+    vg_status status = write_folder(r, p, above, r->subjects[subject], subject_maps, output);
     free(above);
-    free(p.voxels);
     return status;
 }
 
 vg_status report_maps(const report *r, const char *folder, const char **missing)
 {
-    bool any = false;
     vg_status status = VG_OK;
-    vg_progress_begin("maps", r->space_count * (r->subject_count + 1), "maps");
-    for (int64_t s = 0; s < r->subject_count && status == VG_OK; s++)
-        status = write_subject(r, s, folder, &any);
-    vg_progress_end();
-    if (!any)
-        *missing = "the responses do not say where their voxels lie";
+    *missing = "the responses do not say where their voxels lie";
+    for (int64_t s = 0; s < r->subject_count && status == VG_OK; s++) {
+        places p;
+        status = read_places(r, s, &p);
+        if (status == VG_OK && (p.side[0] || p.side[1] || p.volume)) {
+            if (*missing != NULL)
+                vg_progress_begin("maps", r->space_count * (r->subject_count + !r->unfinished), "spaces");
+            *missing = NULL;
+            status = write_subject(r, s, &p, folder);
+        }
+        free(p.voxels);
+    }
+    if (*missing == NULL)
+        vg_progress_end();
     return status;
 }
