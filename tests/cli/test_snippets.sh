@@ -70,7 +70,7 @@ PYTHON
 if command -v Rscript >/dev/null; then
     snippet r 1 >1.R
     Rscript 1.R >R.out 2>&1 || fault "R: $(tail -n 3 R.out)"
-    grep -q gradient_norm R.out || fault "R prints no scores: $(cat R.out)"
+    grep -q "alpha .*<script>\|alpha .*STS" R.out || fault "R prints no scores: $(cat R.out)"
 else
     echo "R is not here: its block was not run"
 fi
