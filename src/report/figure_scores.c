@@ -32,9 +32,8 @@ static vg_status fill(const report *r, const int64_t *spaces, int64_t rows, int6
         for (int64_t s = 0; s < r->subject_count; s++)
             p->values[row * r->subject_count + s] =
                 region < 0 ? r->whole[spaces[row] * r->subject_count + s] : report_subject_at(r, spaces[row], region, s);
-    if (region >= 0)
-        p->ceiling = r->ceiling[region];
-    if (region >= 0 && r->null_largest != NULL)
+    p->ceiling = region >= 0 ? r->ceiling[region] : r->ceiling_all;
+    if (r->null_largest != NULL)
         VG_TRY(report_quantile(r->null_largest, r->shifts, 0.95, &p->null));
     return report_rows_sem(rows, r->subject_count, p);
 }

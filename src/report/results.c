@@ -228,11 +228,15 @@ static vg_status read_column(const report *r, const rows *t, const char *member,
     return vg_store_read(r->file, t->path, member, VG_STORE_F64, NULL, NULL, *numbers);
 }
 
+/* "all" is every voxel, for averages: a region only where there is no other. */
 static vg_status list_regions(report *r, const rows *t)
 {
+    bool others = false;
+    for (int64_t i = 0; i < t->count; i++)
+        others |= *t->region[i] != '\0' && strcmp(t->region[i], "all") != 0;
     VG_TRY(VG_NEW(&r->regions, t->count, "regions"));
     for (int64_t i = 0; i < t->count; i++)
-        if (*t->region[i] != '\0' && find(r->regions, r->region_count, t->region[i]) < 0)
+        if (*t->region[i] != '\0' && !(others && strcmp(t->region[i], "all") == 0) && find(r->regions, r->region_count, t->region[i]) < 0)
             VG_TRY(vg_format(&r->regions[r->region_count++], "%s", t->region[i]));
     VG_TRY(VG_NEW(&r->cells, r->space_count * r->region_count, "regions"));
     VG_TRY(VG_NEW(&r->by_subject, r->space_count * r->region_count * r->subject_count, "regions"));
@@ -347,6 +351,8 @@ static vg_status read_ceilings(report *r)
         int64_t g = find(r->regions, r->region_count, region[i]);
         if (g >= 0)
             r->ceiling[g] = ceiling[i];
+        if (strcmp(region[i], "all") == 0)
+            r->ceiling_all = ceiling[i];
     }
 done:
     vg_store_names_free(region, count);
@@ -492,7 +498,7 @@ static vg_status find_surfaces(report *r, const vg_report_options *options)
 
 vg_status report_load(const char *results_path, const vg_report_options *options, report *r)
 {
-    *r = (report){.path = results_path};
+    *r = (report){.path = results_path, .ceiling_all = NAN};
     VG_TRY(open_files(r, options));
     VG_TRY(find_surfaces(r, options));
     VG_TRY(find_title(r));
