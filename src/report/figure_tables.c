@@ -228,7 +228,7 @@ vg_status report_draw_families(const report *r, FILE *svg, FILE *csv, const char
     char text[700];
     vg_status status;
     if (!is_there(r, "/families/comparisons")) {
-        *missing = "Families were not compared: families: makes it.";
+        *missing = "Families were not compared: families: makes it (auto: explanations against activations).";
         return VG_OK;
     }
     VG_GO(read_table(r, "/families/comparisons", texts, numbers, &t));

@@ -54,7 +54,7 @@ typedef struct {
     double *by_subject;   /* (space, region, subject): the region's mean score */
     double *whole;        /* (space, subject): mean score over all voxels of the subject */
     double *ceiling;      /* (region): mean over subjects of the noise ceiling's region mean; NaN: not computed */
-    double ceiling_all; /* of all voxels */
+    double ceiling_all;   /* of all voxels */
     int64_t shifts;       /* of the null; 0: there is none */
     double *null_largest; /* (shifts): of each, the largest region mean over all spaces and regions */
     char *surface[2];     /* left and right surface; NULL: none */
