@@ -27,11 +27,16 @@ libraries() {
     sed -n '/^set(voxgrad_rows/,/)$/s/^ *"[^" ]* \([^" ]*\)".*/\1/p' "$root/cmake/dependencies.cmake"
 }
 
+# What the report's page is made with.
+page() {
+    sed -n '/^set(report_rows/,/)$/s/^ *"[^ ]* [^ ]* \([^" ]*\)".*/\1/p' "$root/cmake/report.cmake" | sort -u
+}
+
 packages() {
     case "$1" in
-    build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries ;;
+    build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries && page ;;
     tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools ;;
-    checks) printf '%s\n' shellcheck clang-format clang-tidy ;;
+    checks) printf '%s\n' shellcheck clang-format clang-tidy chromium openssl ;;
     fuzz) fuzz_packages ;;
     esac
 }

@@ -189,6 +189,20 @@ void vg_regions_free(vg_regions *regions);
 enum { VG_DESTRIEUX_RULES = 18 };
 int64_t vg_destrieux_rules(const vg_atlas *atlas, vg_region_rule *rules);
 
+/* ---- surfaces ---------------------------------------------------------------------------------------------------------- */
+
+/* A mesh: position (vertices, 3) in mm, x to the right, y to the front, z up; face (faces, 3), indices of vertices. */
+typedef struct {
+    int64_t vertices, faces;
+    float *position;
+    int32_t *face;
+} vg_surface;
+
+/* FreeSurfer's triangle files (lh.inflated, lh.pial, ...) or GIFTI surfaces (.gii, .gii.gz). To be given to vg_surface_free.
+ * Errors: VG_INVALID (not there, neither of them, cut off, a triangle without its vertex, a position that is not finite), VG_NO_MEMORY. */
+vg_status vg_surface_open(const char *path, vg_surface *surface);
+void vg_surface_free(vg_surface *surface);
+
 /* ---- maps -------------------------------------------------------------------------------------------------------------- */
 
 /* Writes maps (maps, V), a value for each voxel, as GIFTI (.gii: the voxels of one hemisphere, 'L' or 'R') or NIfTI (.nii .nii.gz: 3-D, or

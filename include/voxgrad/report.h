@@ -17,4 +17,17 @@ vg_status vg_report_regions(const char *results_path, FILE *out);
  * Errors: VG_INVALID (not a results.h5; the study wrote no such table; no such `what`, with the nearest). */
 vg_status vg_report_table(const char *results_path, const char *what, bool csv, FILE *out);
 
+/* Where the report goes and what it is made from beside results.h5; all NULL: beside the results. */
+typedef struct {
+    const char *output;     /* folder; NULL: report/ beside the results */
+    const char *features;   /* features.h5; NULL: the one beside the results, where there is one */
+    const char *surface[2]; /* left and right surface (FreeSurfer geometry or GIFTI); NULL: those that run.json beside the results names */
+} vg_report_options;
+
+/* Makes index.html (one file, no network), figures/ (SVG), tables/ (CSV) and maps/ (GIFTI, NIfTI) from a results.h5, from the
+ * results.h5.part of a running study, or from a folder that has one of them. What is not in the results is said on the page. Rank 0 alone
+ * calls it. Errors: VG_INVALID (not a results.h5; damaged; a surface that is not one or has another number of vertices; not writable),
+ * VG_NO_SPACE. */
+vg_status vg_report_write(const char *results, const vg_report_options *options);
+
 #endif

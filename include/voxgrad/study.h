@@ -147,6 +147,7 @@ typedef struct {
         vg_study_region *regions;
         int64_t region_count;
     } atlas;
+    char *surface[2]; /* left and right, for the report's brain; "": none */
     struct {
         int64_t seed;
         double lag, ar1, tail;

@@ -1,12 +1,12 @@
 /* gifti: surfaces' functional data and labels through giftiio (Harwell et al. 2008, "GIFTI surface data format"). Functional: T arrays of V
  * values, or one of (V, T). What giftiio prints of a bad file is off; we say it once. */
-#include <gifti_io.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "atlas.h"
+#include "gifti_image.h"
 #include "gunzip.h"
 #include "responses.h"
 
@@ -80,7 +80,7 @@ static vg_status check_tree(const char *path, const vg_file *file)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
-static vg_status open_image(const char *path, gifti_image **image)
+vg_status vg_gifti_open(const char *path, gifti_image **image)
 {
     vg_gunzipped plain;
     vg_file file;
@@ -144,7 +144,7 @@ static vg_status check_arrays(vg_response_file *file, const gifti_image *image)
 static vg_status open_gifti(vg_response_file *file)
 {
     gifti_image *image = NULL;
-    VG_TRY(open_image(file->path, &image));
+    VG_TRY(vg_gifti_open(file->path, &image));
     file->state = image;
     VG_TRY(check_arrays(file, image));
     if (gifti_convert_to_float(image) != 0)
@@ -209,7 +209,7 @@ vg_status vg_gifti_labels(const char *path, const char *table, vg_atlas *atlas)
     gifti_image *image = NULL;
     (void)table;
     *atlas = (vg_atlas){0};
-    VG_TRY(open_image(path, &image));
+    VG_TRY(vg_gifti_open(path, &image));
     vg_status status = take_labels(path, image, atlas);
     gifti_free_image(image);
     if (status != VG_OK)

@@ -8,7 +8,7 @@
 typedef vg_status vg_command_main(int argc, char **argv);
 
 vg_command_main vg_command_run, vg_command_features, vg_command_fit, vg_command_check, vg_command_simulate, vg_command_table,
-    vg_command_info, vg_command_bench, vg_command_faithfulness, vg_command_explain_brain;
+    vg_command_report, vg_command_info, vg_command_bench, vg_command_faithfulness, vg_command_explain_brain;
 
 /* bench: a bench is one file and one row of the table in bench.c. */
 vg_command_main vg_bench_attribution, vg_bench_encoding, vg_bench_tokenizer;

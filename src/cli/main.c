@@ -11,13 +11,14 @@ static const struct {
     vg_command_main *run;
     const char *summary;
 } commands[] = {
-    {"run", vg_command_run, "features, then fit, then the table of scores"},
+    {"run", vg_command_run, "features, then fit, then the table of scores and the report"},
     {"features", vg_command_features, "explain every word of the stories: features.h5"},
     {"fit", vg_command_fit, "predict the responses from features.h5: results.h5"},
     {"check", vg_command_check, "validate a study and estimate its cost, without computing"},
     {"simulate", vg_command_simulate, "write simulated responses with a known truth"},
     {"faithfulness", vg_command_faithfulness, "whether the words that a method ranks first are those the model used"},
     {"table", vg_command_table, "print the scores of a results.h5"},
+    {"report", vg_command_report, "make the page, figures, tables and maps of a results.h5"},
     {"explain-brain", vg_command_explain_brain, "which words drive a voxel's or region's predicted response"},
     {"bench", vg_command_bench, "measure the speed of this machine, as JSON"},
     {"info", vg_command_info, "build, libraries, devices"},

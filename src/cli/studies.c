@@ -6,14 +6,19 @@
 /* What one of them does, on all ranks. */
 typedef struct {
     const char *features; /* fit: another features.h5 */
-    bool make_features, fit, simulate;
+    bool make_features, fit, simulate, report;
 } work;
 
-static vg_status print_table(const vg_study *study)
+/* The table, then the report: where that cannot be made, the results still stand. */
+static vg_status show(const vg_study *study, const work *what)
 {
     char *path;
+    const vg_report_options options = {.features = what->features, .surface = {study->surface[0], study->surface[1]}};
     VG_TRY(vg_format(&path, "%s/results.h5", study->output));
     vg_status status = vg_report_regions(path, stdout);
+    if (status == VG_OK && what->report && vg_report_write(path, &options) != VG_OK)
+        vg_log(VG_LOG_WARNING, "the results are whole, but no report was made of them: %s; \"voxgrad report %s\" tries again", vg_message(),
+               path);
     free(path);
     return status;
 }
@@ -27,7 +32,7 @@ static vg_status make(vg_comm *comm, const vg_study *study, const work *what)
     if (!what->fit)
         return VG_OK;
     VG_TRY(vg_study_fit(comm, study, what->features));
-    return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? print_table(study) : VG_OK);
+    return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? show(study, what) : VG_OK);
 }
 
 static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
@@ -63,14 +68,15 @@ vg_status vg_command_run(int argc, char **argv)
 {
     static const vg_command_help help = {
         "run [OPTIONS] STUDY.yaml",
-        "Explains the models over the stories (features.h5), fits the responses (results.h5), prints space x region.",
+        "Explains the models over the stories (features.h5), fits the responses (results.h5), prints space x region, and makes the report\n"
+        "(report/index.html; \"voxgrad report --help\").",
         "  voxgrad run study.yaml\n  mpirun -n 4 voxgrad run study.yaml\n  srun --mpi=pmix voxgrad run --device cuda study.yaml\n", 1,
         true};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
-    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .fit = true}) : VG_OK;
+    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .fit = true, .report = true}) : VG_OK;
 }
 
 vg_status vg_command_features(int argc, char **argv)

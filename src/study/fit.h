@@ -161,6 +161,9 @@ vg_status vg_fit_read(const fit_job *job, const fit_subject *subject, const fit_
 vg_status vg_fit_pack(const fit_job *job, int64_t in_chunk, float **mine, size_t *bytes);
 void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, float *maps);
 
+/* The space that these responses' voxels lie in, as attributes of the dataset at `path` (fit_place.c). */
+vg_status vg_fit_place(vg_layout *layout, const char *path, const vg_responses *responses);
+
 /* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
 vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);
 

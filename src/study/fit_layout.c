@@ -35,6 +35,8 @@ static vg_status add_voxels(fit_job *job, fit_subject *subject)
     VG_TRY(vg_format(&path, "/subjects/%s/voxels", subject->study->name));
     vg_status status =
         vg_layout_table(job->layout, path, members, sizeof members / sizeof *members, subject->voxels, &subject->voxel_table);
+    if (status == VG_OK)
+        status = vg_fit_place(job->layout, path, subject->runs[0]);
     free(path);
     return status;
 }

@@ -90,6 +90,9 @@ const vg_key vg_study_keys[] = {
     {"atlas.region_hemisphere", VG_KEY_TEXT, AT(atlas.region_hemisphere), "both", "both|left|right", 0, 0, NULL,
      "where regions are looked for; without regions: the language regions of the Destrieux atlas, where labels are its"},
     {"atlas.regions", OWN, NULL, NULL, 0, 0, vg_key_regions, "{REGION: [label, ...]}"},
+    {"surface.left", VG_KEY_PATH, AT(surface[0]), "", NULL, 0, 0, NULL,
+     "surface of the left hemisphere, for the report's brain: FreeSurfer geometry (lh.inflated) or GIFTI"},
+    {"surface.right", VG_KEY_PATH, AT(surface[1]), "", NULL, 0, 0, NULL, "and of the right one"},
     {"simulate.seed", VG_KEY_WHOLE, AT(simulate.seed), "0", NULL, 0, 0, NULL, "of the simulated brain"},
     {"simulate.lag", VG_KEY_REAL, AT(simulate.lag), "4.5", NULL, 0.1, 60, NULL, "seconds from a word to the peak of the response to it"},
     {"simulate.noise.ar1", VG_KEY_REAL, AT(simulate.ar1), "0.4", NULL, 0, 0.99, NULL, "autocorrelation of the noise from row to row"},
@@ -375,11 +378,12 @@ void vg_keys_free(const vg_key *keys, void *item)
             free(*(char **)((char *)item + keys->offset));
 }
 
+/* Two blanks part the columns, whatever their width: the README's table of keys is compared with this (tests/cli/test_readme.sh). */
 static void print_table(const char *title, const vg_key *keys, FILE *out)
 {
     fprintf(out, "\n%s\n", title);
     for (; keys->path != NULL; keys++)
-        fprintf(out, "  %-26s %-26s %s%s%s%s\n", keys->path,
+        fprintf(out, "  %-26s  %-36s  %s%s%s%s\n", keys->path,
                 keys->standard == NULL    ? "-"
                 : *keys->standard == '\0' ? "\"\""
                                           : keys->standard,

@@ -95,6 +95,18 @@ static json_t *describe_ranks(const char *all, const size_t *sizes, int ranks)
     return list;
 }
 
+/* Where the surfaces lie on this machine: [left, right], null for none; what a later "voxgrad report" draws the brain by. */
+static json_t *describe_surfaces(const vg_study *study)
+{
+    json_t *list = json_array();
+    for (int h = 0; h < 2; h++) {
+        char *path = *study->surface[h] != '\0' ? realpath(study->surface[h], NULL) : NULL;
+        json_array_append_new(list, path != NULL ? json_string(path) : json_null());
+        free(path);
+    }
+    return list;
+}
+
 static vg_status write_note(const vg_study *study, const char *stage, json_t *entry)
 {
     char *path = NULL, when[32];
@@ -112,6 +124,7 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     }
     json_object_set_new(note, "voxgrad", json_string(VOXGRAD_VERSION " (" VOXGRAD_COMMIT ")"));
     json_object_set_new(note, "study", json_string(study->name));
+    json_object_set_new(note, "surface", describe_surfaces(study));
     json_object_set(note, stage, entry);
     if (json_dump_file(note, path, JSON_INDENT(2)) != 0)
         status = vg_fail(VG_NO_SPACE, "%s: cannot be written: %s", path, strerror(errno));

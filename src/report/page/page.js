@@ -1,0 +1,303 @@
+/* The page's two interactive parts: the brain (three.js) and the words (d3). Their data are JSON in the page; text of users is set as text,
+ * never as markup. */
+"use strict";
+(function () {
+  const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"]; // as in svg.c
+  const viridis = d3.quantize(d3.piecewise(d3.interpolateRgb, VIRIDIS), 256).map(text => { const c = d3.rgb(text); return [c.r / 255, c.g / 255, c.b / 255]; });
+
+  function bytes(base64) {
+    const text = atob(base64), out = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
+    return out.buffer;
+  }
+
+  function halves(base64) {
+    const bits = new Uint16Array(bytes(base64)), out = new Float32Array(bits.length);
+    for (let i = 0; i < bits.length; i++) {
+      const h = bits[i], sign = h & 0x8000 ? -1 : 1, exponent = h >> 10 & 31, part = h & 1023;
+      out[i] = exponent === 31 ? (part ? NaN : sign * Infinity)
+        : exponent === 0 ? sign * part * 5.960464477539063e-8 : sign * Math.pow(2, exponent - 15) * (1 + part / 1024);
+    }
+    return out;
+  }
+
+  function data(name) {
+    const script = document.getElementById(name + "-data");
+    return script ? JSON.parse(script.textContent) : null;
+  }
+
+  const show = value => isFinite(value) ? d3.format(".3f")(value) : "no value";
+
+  function selector(parent, label, names, change) {
+    const select = parent.append("label").text(label + " ").append("select").on("change", function () { change(+this.value); });
+    select.selectAll("option").data(names).enter().append("option").attr("value", (d, i) => i).text(d => d);
+    return select;
+  }
+
+  /* ---- the brain ------------------------------------------------------------------------------------------------------------ */
+
+  /* A mesh of one hemisphere, seen from its side: in its own frame x is to the right of the picture, y up, z towards the reader. */
+  function meshOf(hemisphere) {
+    const from = halves(hemisphere.positions), to = new Float32Array(from.length), left = hemisphere.side === "left";
+    for (let i = 0; i < from.length; i += 3) {
+      to[i] = left ? -from[i + 1] : from[i + 1];
+      to[i + 1] = from[i + 2];
+      to[i + 2] = left ? -from[i] : from[i];
+    }
+    const geometry = new THREE.BufferGeometry(), buffer = bytes(hemisphere.faces);
+    const faces = hemisphere.wide ? new Uint32Array(buffer) : new Uint16Array(buffer);
+    geometry.setAttribute("position", new THREE.BufferAttribute(to, 3));
+    geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(to.length), 3));
+    geometry.setIndex(new THREE.BufferAttribute(faces, 1));
+    geometry.center();
+    geometry.computeVertexNormals();
+    return { side: hemisphere.side, geometry: geometry, faces: faces, labels: new Uint16Array(bytes(hemisphere.labels)) };
+  }
+
+  /* Borders of regions: through the middles of a triangle's edges whose ends differ. */
+  function outlineOf(mesh) {
+    const at = mesh.geometry.attributes.position.array, normal = mesh.geometry.attributes.normal.array, points = [];
+    const middle = (a, b) => { for (let k = 0; k < 3; k++) points.push((at[3 * a + k] + at[3 * b + k]) / 2 + .35 * (normal[3 * a + k] + normal[3 * b + k]) / 2); };
+    for (let f = 0; f < mesh.faces.length; f += 3) {
+      const v = [mesh.faces[f], mesh.faces[f + 1], mesh.faces[f + 2]], edges = [];
+      for (let e = 0; e < 3; e++) if (mesh.labels[v[e]] !== mesh.labels[v[(e + 1) % 3]]) edges.push([v[e], v[(e + 1) % 3]]);
+      for (let e = 1; e < edges.length; e++) { middle(...edges[e - 1]); middle(...edges[e]); }
+    }
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(points), 3));
+    return geometry;
+  }
+
+  function range(maps) {
+    let least = Infinity, most = -Infinity;
+    for (const map of maps) if (map.kind === "score" && map.least !== null) {
+      least = Math.min(least, map.least);
+      most = Math.max(most, map.most);
+    }
+    return least <= most ? [least, most] : [0, 1];
+  }
+
+  function brain(parts) {
+    const root = d3.select("#brain-view"), meshes = parts.hemispheres.map(meshOf), outlines = meshes.map(outlineOf);
+    const [least, most] = range(parts.maps), state = { threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
+    const controls = root.append("div").attr("class", "controls"), panels = [];
+
+    function slider(name, label, value) {
+      const row = controls.append("label").text(label + " "), out = row.append("output").text(show(value));
+      row.insert("input", "output").attr("type", "range").attr("id", "brain-" + name).attr("min", Math.min(least, 0)).attr("max", most)
+        .attr("step", (most - Math.min(least, 0)) / 200 || .001).property("value", value).on("input", function () {
+          state[name] = +this.value;
+          out.text(show(state[name]));
+          panels.forEach(p => p.paint());
+        });
+    }
+    slider("threshold", "hide below", state.threshold);
+    slider("low", "colours from", state.low);
+    slider("high", "to", state.high);
+    const sides = controls.append("span");
+    [["outside", 0, 0], ["inside", Math.PI, 0], ["above", 0, Math.PI / 2], ["below", 0, -Math.PI / 2]].forEach(([name, yaw, pitch]) =>
+      sides.append("button").attr("type", "button").text(name).on("click", () => { state.yaw = yaw; state.pitch = pitch; panels.forEach(p => p.draw()); }));
+    controls.append("button").attr("type", "button").attr("id", "brain-outline").attr("aria-pressed", true).text("outlines").on("click", function () {
+      state.outline = !state.outline;
+      d3.select(this).attr("aria-pressed", state.outline);
+      panels.forEach(p => p.draw());
+    });
+    const grid = root.append("div").attr("class", "brains");
+    const first = parts.maps.findIndex(m => m.name === "gradient_norm"), second = parts.maps.findIndex(m => m.name === "gradient_x_input");
+    const shown = [first < 0 ? 0 : first, second < 0 ? Math.min(1, parts.maps.length - 1) : second];
+    for (const map of new Set(shown)) panels.push(panel(grid, parts, meshes, outlines, state, map, () => panels.forEach(p => p.draw())));
+    if (parts.left_out > 0) root.append("p").attr("class", "missing").text(parts.left_out + " more maps are in maps/ only: the page would be too large for a mailbox.");
+  }
+
+  function colourOf(map, value, state) {
+    if (!isFinite(value)) return [.45, .45, .45];
+    if (map.kind === "winner") return value > 0 ? [0, .45, .7] : value < 0 ? [.84, .37, 0] : [.75, .75, .75];
+    if (value < state.threshold) return null;
+    return viridis[Math.round(255 * Math.min(1, Math.max(0, (value - state.low) / (state.high - state.low || 1))))];
+  }
+
+  function panel(grid, parts, meshes, outlines, state, chosen, drawAll) {
+    const box = grid.append("div"), select = selector(box.append("div").attr("class", "controls"), "map", parts.maps.map(m => m.label), i => { chosen = i; paint(); });
+    select.property("value", chosen);
+    let renderer;
+    try { renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true }); }
+    catch (fault) {
+      box.append("p").attr("class", "missing").text("This browser draws no WebGL: the brain cannot be shown here; maps/ has the same maps.");
+      return { paint: () => {}, draw: () => {} };
+    }
+    const canvas = renderer.domElement, scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, .1, 2000), turned = [];
+    camera.position.z = 1000;
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", "brain: arrow keys turn it, + and - zoom");
+    box.node().appendChild(canvas);
+    const legend = box.append("div").attr("class", "legend"), low = legend.append("span"), bar = legend.append("i"), high = legend.append("span");
+    const readout = box.append("div").attr("class", "readout").attr("aria-live", "polite").text("Point at the brain to read a value.");
+    scene.add(new THREE.AmbientLight(0xffffff, .62));
+    const light = new THREE.DirectionalLight(0xffffff, .5);
+    light.position.set(.3, .6, 1);
+    scene.add(light);
+    meshes.forEach((mesh, h) => {
+      const geometry = mesh.geometry.clone(), group = new THREE.Group();
+      const body = new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ vertexColors: THREE.VertexColors }));
+      body.userData = h;
+      group.add(body, new THREE.LineSegments(outlines[h], new THREE.LineBasicMaterial({ color: 0x111111 })));
+      group.position.x = meshes.length < 2 ? 0 : mesh.side === "left" ? -112 : 112;
+      scene.add(group);
+      turned.push(group);
+    });
+
+    function paint() {
+      const map = parts.maps[chosen];
+      map.numbers = map.numbers || map.values.map(halves);
+      let coloured = 0;
+      turned.forEach((group, h) => {
+        const colour = group.children[0].geometry.attributes.color;
+        map.numbers[h].forEach((value, v) => {
+          const c = colourOf(map, value, state);
+          if (c && isFinite(value)) coloured++;
+          colour.setXYZ(v, ...(c || [.8, .8, .8]));
+        });
+        colour.needsUpdate = true;
+      });
+      canvas.dataset.coloured = coloured;
+      canvas.dataset.map = map.label;
+      bar.style("visibility", map.kind === "winner" ? "hidden" : null);
+      low.text(map.kind === "winner" ? "blue: first, orange: second, light: tie" : show(state.low));
+      high.text(map.kind === "winner" ? "" : show(state.high));
+      draw();
+    }
+
+    function draw() {
+      const width = Math.max(200, box.node().clientWidth), height = Math.round(width * .5), half = (meshes.length < 2 ? 115 : 222) / state.near;
+      renderer.setPixelRatio(Math.min(2, window.devicePixelRatio || 1));
+      renderer.setSize(width, height, false);
+      canvas.style.aspectRatio = width + " / " + height;
+      Object.assign(camera, { left: -half, right: half, top: half * height / width, bottom: -half * height / width });
+      camera.updateProjectionMatrix();
+      turned.forEach((group, h) => {
+        group.rotation.set(state.pitch, meshes[h].side === "left" ? state.yaw : -state.yaw, 0);
+        group.children[1].visible = state.outline;
+      });
+      renderer.render(scene, camera);
+    }
+
+    function read(event) {
+      const frame = canvas.getBoundingClientRect(), caster = new THREE.Raycaster();
+      caster.setFromCamera(new THREE.Vector2((event.clientX - frame.left) / frame.width * 2 - 1, 1 - (event.clientY - frame.top) / frame.height * 2), camera);
+      const hit = caster.intersectObjects(turned.map(g => g.children[0]))[0];
+      if (!hit) return readout.text("Point at the brain to read a value.");
+      const h = hit.object.userData, at = hit.object.geometry.attributes.position, p = hit.object.worldToLocal(hit.point.clone());
+      const near = [hit.face.a, hit.face.b, hit.face.c].sort((a, b) => p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, a)) - p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, b)))[0];
+      const label = meshes[h].labels[near];
+      readout.text(meshes[h].side + " vertex " + near + (label ? ", " + parts.regions[label - 1] : "") + ": " + show(parts.maps[chosen].numbers[h][near]));
+    }
+
+    let held = null;
+    canvas.addEventListener("pointerdown", e => { held = [e.clientX, e.clientY]; canvas.setPointerCapture(e.pointerId); });
+    canvas.addEventListener("pointerup", () => { held = null; });
+    canvas.addEventListener("pointermove", e => {
+      if (!held) return read(e);
+      state.yaw += (e.clientX - held[0]) / 120;
+      state.pitch = Math.max(-Math.PI / 2, Math.min(Math.PI / 2, state.pitch + (e.clientY - held[1]) / 120));
+      held = [e.clientX, e.clientY];
+      drawAll();
+    });
+    canvas.addEventListener("wheel", e => { if (document.activeElement === canvas) { e.preventDefault(); zoom(Math.exp(-e.deltaY / 500)); } }, { passive: false });
+    const zoom = by => { state.near = Math.max(.5, Math.min(8, state.near * by)); drawAll(); };
+    canvas.addEventListener("keydown", e => {
+      const turn = { ArrowLeft: [-.15, 0], ArrowRight: [.15, 0], ArrowUp: [0, -.15], ArrowDown: [0, .15] }[e.key];
+      if (turn) { state.yaw += turn[0]; state.pitch = Math.max(-Math.PI / 2, Math.min(Math.PI / 2, state.pitch + turn[1])); drawAll(); }
+      else if (e.key === "+" || e.key === "=") zoom(1.2);
+      else if (e.key === "-") zoom(1 / 1.2);
+      else return;
+      e.preventDefault();
+    });
+    window.addEventListener("resize", draw);
+    paint();
+    return { paint: paint, draw: draw };
+  }
+
+  /* ---- the words -------------------------------------------------------------------------------------------------------------- */
+
+  function words(parts) {
+    const root = d3.select("#words-view"), controls = root.append("div").attr("class", "controls");
+    let story = parts.stories[0], space = 0, chosen = 0;
+    if (parts.stories.length > 1) selector(controls, "story", parts.stories.map(s => s.name), i => { story = parts.stories[i]; space = 0; fill(); });
+    const methods = selector(controls, "coloured by", [], i => { space = i; colour(); });
+    const strip = root.append("div").attr("class", "strip").attr("tabindex", 0).attr("role", "listbox").attr("aria-label", "the words; arrow keys choose one");
+    const about = root.append("p").attr("class", "readout").attr("aria-live", "polite"), explained = root.append("div").attr("class", "explained");
+    if (parts.left_out > 0) root.append("p").attr("class", "missing").text(parts.left_out + " more stories are not in the page: it would be too large for a mailbox. features.h5 has them.");
+
+    function fill() {
+      for (const s of story.spaces) s.numbers = s.numbers || halves(s.values);
+      methods.selectAll("option").remove();
+      methods.selectAll("option").data(story.spaces).enter().append("option").attr("value", (d, i) => i).text(s => s.model + "/" + s.name);
+      strip.selectAll("span").remove();
+      const nodes = document.createDocumentFragment();
+      story.words.forEach((word, i) => {
+        const span = document.createElement("span");
+        span.textContent = word;
+        span.dataset.word = i;
+        nodes.append(span, " ");
+      });
+      strip.node().replaceChildren(nodes);
+      chosen = Math.min(story.words.length - 1, d3.max(story.spaces, s => s.columns) + 2);
+      colour();
+    }
+
+    /* Column j of K belongs to the word K - j places before. */
+    function row(s) {
+      return d3.range(s.columns).map(j => ({ word: chosen - s.columns + j, value: s.numbers[chosen * s.columns + j] })).filter(d => d.word >= 0);
+    }
+
+    function colour() {
+      const values = story.spaces.length ? row(story.spaces[space]) : [], most = d3.max(values, d => Math.abs(d.value)) || 1;
+      const spans = strip.node().querySelectorAll("span");
+      strip.selectAll(".explains").classed("explains", false).style("background-color", null).attr("title", null);
+      strip.selectAll(".chosen").classed("chosen", false).attr("aria-selected", null);
+      for (const d of values) {
+        const share = d.value / most;
+        d3.select(spans[d.word]).classed("explains", true).attr("title", d3.format(".4g")(d.value))
+          .style("background-color", (share < 0 ? d3.interpolateRgb("#f7f7f7", "#67a9cf") : d3.interpolateRgb("#f7f7f7", "#f1a340"))(Math.abs(share)));
+      }
+      d3.select(spans[chosen]).classed("chosen", true).attr("aria-selected", true);
+      about.text("Word " + (chosen + 1) + " of " + story.words.length + ", “" + story.words[chosen] + "”, heard at " + d3.format(".2f")(story.onsets[chosen]) + " s: what explained the prediction of it.");
+      explained.selectAll("*").remove();
+      story.spaces.forEach(bars);
+    }
+
+    function bars(s) {
+      const values = row(s), most = d3.max(values, d => Math.abs(d.value)) || 1, high = 15, box = explained.append("div").attr("data-space", s.model + "/" + s.name);
+      const signed = values.some(d => d.value < 0), x = d3.scaleLinear().domain([signed ? -most : 0, most]).range([90, 250]);
+      box.append("h4").text(s.model + "/" + s.name);
+      const svg = box.append("svg").attr("viewBox", "0 0 300 " + (high * values.length + 4)).attr("role", "img").attr("aria-label", "attribution of each preceding word");
+      const line = svg.selectAll("g").data(values).enter().append("g").attr("transform", (d, i) => "translate(0," + high * i + ")");
+      line.append("text").attr("x", 86).attr("y", 11).attr("text-anchor", "end").text(d => story.words[d.word].slice(0, 14));
+      line.append("rect").attr("class", d => d.value < 0 ? "negative" : "positive").attr("data-value", d => d.value).attr("y", 2).attr("height", high - 3)
+        .attr("x", d => Math.min(x(0), x(d.value))).attr("width", d => Math.abs(x(d.value) - x(0)));
+      line.append("text").attr("x", 298).attr("y", 11).attr("text-anchor", "end").text(d => d3.format(".3g")(d.value));
+    }
+
+    function choose(word, scroll) {
+      chosen = Math.max(0, Math.min(story.words.length - 1, word));
+      colour();
+      const box = strip.node(), span = box.querySelectorAll("span")[chosen];
+      if (scroll && (span.offsetTop < box.scrollTop || span.offsetTop + span.offsetHeight > box.scrollTop + box.clientHeight)) box.scrollTop = span.offsetTop - box.clientHeight / 2;
+    }
+    strip.node().addEventListener("click", e => { if (e.target.dataset.word !== undefined) choose(+e.target.dataset.word, false); });
+    strip.node().addEventListener("keydown", e => {
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10 }[e.key];
+      if (step === undefined) return;
+      e.preventDefault();
+      choose(chosen + step, true);
+    });
+    fill();
+  }
+
+  const brainData = data("brain"), wordData = data("words");
+  if (brainData) brain(brainData);
+  if (wordData) words(wordData);
+  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.milliseconds = Math.round(performance.now()); // from the start of loading to here
+})();

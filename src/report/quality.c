@@ -1,0 +1,263 @@
+/* quality: what one has to know before believing the rest: voxels that could not be fitted, paths that did not converge, the null,
+ * ceilings, and where the numbers come from (provenance in the file; hosts and times from the run.json beside it). */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+
+static void cell_text(FILE *html, const char *text)
+{
+    fputs("<td>", html);
+    encode_html(html, text);
+    fputs("</td>", html);
+}
+
+static void cell_number(FILE *html, double value, const char *format)
+{
+    fputs("<td data-value=\"", html);
+    encode_number(html, value);
+    fputs("\">", html);
+    if (isfinite(value))
+        fprintf(html, format, value);
+    else
+        fputs("\342\200\223", html);
+    fputs("</td>", html);
+}
+
+static void write_voxels(const report *r, FILE *html)
+{
+    fputs("<h3>Voxels</h3>\n<div class=\"scroll\"><table id=\"voxels\"><thead><tr><th>subject</th><th>voxels</th><th>usable</th>"
+          "<th>constant or not finite</th></tr></thead><tbody>\n",
+          html);
+    for (int64_t s = 0; s < r->subject_count; s++) {
+        const report_subject *about = &r->about[s];
+        fputs("<tr>", html);
+        cell_text(html, r->subjects[s]);
+        cell_number(html, (double)about->voxels, "%.0f");
+        cell_number(html, (double)about->usable, "%.0f");
+        cell_number(html, (double)(about->voxels - about->usable), "%.0f");
+        fputs("</tr>\n", html);
+    }
+    fputs("</tbody></table></div>\n", html);
+}
+
+/* ---- paths --------------------------------------------------------------------------------------------------------------------- */
+
+static vg_status read_beside(const report *r, const vg_store_space *space, const char *what, double *values)
+{
+    char *path;
+    VG_TRY(vg_format(&path, "/stories/%s/features/%s/%s.%s", space->story, space->model, space->name, what));
+    vg_status status = vg_store_read(r->features, path, NULL, VG_STORE_F64, NULL, NULL, values);
+    free(path);
+    return status;
+}
+
+/* A word that did not converge has max_steps + 1 nodes: the most that are found are shown, and how many words took them. */
+static vg_status write_path(const report *r, const vg_store_space *space, FILE *html)
+{
+    double *nodes = NULL, *residual = NULL, median, worst, most;
+    int64_t longest = 0, taken = 0;
+    vg_status status;
+    VG_GO(VG_NEW(&nodes, space->words, "words"));
+    VG_GO(VG_NEW(&residual, space->words, "words"));
+    VG_GO(read_beside(r, space, "nodes", nodes));
+    VG_GO(read_beside(r, space, "residual", residual));
+    for (int64_t w = 0; w < space->words; w++) {
+        residual[w] = fabs(residual[w]);
+        taken += isfinite(residual[w]) != 0;
+    }
+    fputs("<tr>", html);
+    cell_text(html, space->story);
+    cell_text(html, space->model);
+    cell_text(html, space->name);
+    cell_number(html, (double)space->words, "%.0f");
+    VG_GO(report_quantile(nodes, space->words, 0.5, &median));
+    VG_GO(report_quantile(nodes, space->words, 1.0, &most));
+    for (int64_t w = 0; w < space->words; w++)
+        longest += nodes[w] == most;
+    cell_number(html, median, "%.0f");
+    cell_number(html, most, "%.0f");
+    cell_number(html, (double)longest, "%.0f");
+    VG_GO(report_quantile(residual, space->words, 0.5, &median));
+    VG_GO(report_quantile(residual, space->words, 1.0, &worst));
+    cell_number(html, taken > 0 ? median : (double)NAN, "%.2g");
+    cell_number(html, taken > 0 ? worst : (double)NAN, "%.2g");
+    cell_number(html, (double)taken, "%.0f");
+    fputs("</tr>\n", html);
+done:
+    free(nodes);
+    free(residual);
+    return status;
+}
+
+static vg_status write_paths(const report *r, FILE *html)
+{
+    vg_store_space *listed = NULL;
+    int64_t count = 0, found = 0;
+    vg_status status = VG_OK;
+    fputs("<h3>Path integrals</h3>\n", html);
+    if (r->features != NULL)
+        VG_TRY(vg_features_list(r->features, &listed, &count));
+    for (int64_t i = 0; status == VG_OK && i < count; i++) {
+        bool again = i > 0 && strcmp(listed[i].story, listed[i - 1].story) == 0 && strcmp(listed[i].model, listed[i - 1].model) == 0 &&
+                     strcmp(listed[i].name, listed[i - 1].name) == 0;
+        if (!listed[i].path || again)
+            continue;
+        if (found++ == 0)
+            fputs("<div class=\"scroll\"><table id=\"paths\"><thead><tr><th>story</th><th>model</th><th>feature</th><th>words</th>"
+                  "<th>median nodes</th><th>most nodes</th><th>words with these</th><th>median residual</th><th>largest "
+                  "residual</th><th>residuals "
+                  "taken</th></tr></thead><tbody>\n",
+                  html);
+        status = write_path(r, &listed[i], html);
+    }
+    if (found > 0)
+        fputs(
+            "</tbody></table></div>\n<p>Where the most nodes are <code>max_steps</code> + 1, the words with these did not converge to the "
+            "tolerance; they are kept.</p>\n",
+            html);
+    else
+        fprintf(html, "<p class=\"missing\">%s</p>\n",
+                r->features == NULL ? "There is no features.h5 beside the results."
+                                    : "No feature is a path integral (integrated_gradients, layer_conductance, layer_influence are).");
+    if (listed != NULL)
+        vg_features_list_free(listed, count);
+    return status;
+}
+
+/* ---- null and ceilings ------------------------------------------------------------------------------------------------------------ */
+
+static vg_status write_null(const report *r, FILE *html)
+{
+    double band;
+    fputs("<h3>Null of the stimulus</h3>\n", html);
+    if (r->null_largest == NULL) {
+        fprintf(html, "<p class=\"missing\">%s</p>\n",
+                r->unfinished ? "The null is written when the study ends." : "No null was computed: null: {shifts: N} makes one.");
+        return VG_OK;
+    }
+    VG_TRY(report_quantile(r->null_largest, r->shifts, 0.95, &band));
+    fprintf(html,
+            "<p>%lld shifts of all responses against the story, refitted. The largest mean over all spaces and regions stays below <b "
+            "id=\"null-band\" data-value=\"%.9g\">%.3f</b> in 95 %% of them.</p>\n",
+            (long long)r->shifts, band, band);
+    return VG_OK;
+}
+
+static vg_status write_ceilings(const report *r, FILE *html)
+{
+    fputs("<h3>Noise ceilings</h3>\n", html);
+    bool any = false;
+    for (int64_t g = 0; g < r->region_count; g++)
+        any |= isfinite(r->ceiling[g]) != 0;
+    if (!any) {
+        fputs("<p class=\"missing\">No ceiling was computed: it takes two or more subjects with the same voxels and rows.</p>\n", html);
+        return VG_OK;
+    }
+    fputs("<div class=\"scroll\"><table id=\"ceilings\"><thead><tr><th>region</th><th>ceiling (r)</th></tr></thead><tbody>\n", html);
+    for (int64_t g = 0; g < r->region_count; g++) {
+        fputs("<tr>", html);
+        cell_text(html, r->regions[g]);
+        cell_number(html, r->ceiling[g], "%.3f");
+        fputs("</tr>\n", html);
+    }
+    fputs("</tbody></table></div>\n", html);
+    return VG_OK;
+}
+
+/* ---- provenance --------------------------------------------------------------------------------------------------------------------- */
+
+static void write_row(FILE *html, const char *what, const char *value)
+{
+    fputs("<tr><th>", html);
+    encode_html(html, what);
+    fputs("</th>", html);
+    cell_text(html, value);
+    fputs("</tr>\n", html);
+}
+
+/* Times and hosts of each stage, as run.json has them: {"fit": {"ranks", "seconds", "where": [{"rank", "where"}]}}. */
+static void write_stages(const report *r, FILE *html)
+{
+    char path[4096], text[200];
+    const char *stage;
+    json_t *entry;
+    snprintf(path, sizeof path, "%s/run.json", r->folder);
+    json_t *note = json_load_file(path, 0, NULL);
+    if (!json_is_object(note)) {
+        fputs("<p class=\"missing\">There is no run.json beside the results: hosts and wall times are not known.</p>\n", html);
+        json_decref(note);
+        return;
+    }
+    fputs("<div class=\"scroll\"><table id=\"stages\"><thead><tr><th>stage</th><th>wall time</th><th>rank</th><th>where</th></tr></thead>"
+          "<tbody>\n",
+          html);
+    json_object_foreach(note, stage, entry)
+    {
+        size_t i;
+        json_t *rank;
+        json_array_foreach(json_object_get(entry, "where"), i, rank)
+        {
+            const char *where = json_string_value(json_object_get(rank, "where"));
+            json_t *own = json_object_get(rank, "seconds");
+            fputs("<tr>", html);
+            cell_text(html, stage);
+            snprintf(text, sizeof text, "%.2f s", json_number_value(own != NULL ? own : json_object_get(entry, "seconds")));
+            cell_text(html, text);
+            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(json_object_get(rank, "rank")));
+            cell_text(html, text);
+            cell_text(html, where != NULL ? where : "");
+            fputs("</tr>\n", html);
+        }
+    }
+    fputs("</tbody></table></div>\n", html);
+    json_decref(note);
+}
+
+static vg_status write_provenance(const report *r, FILE *html)
+{
+    static const char *const texts[] = {"version", "commit", "plan", "config"};
+    fputs("<h3>Provenance</h3>\n<div class=\"scroll\"><table id=\"provenance\"><tbody>\n", html);
+    write_row(html, "results", r->path);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *text;
+        if (!vg_store_has_attribute(r->file, "/provenance", texts[i]) && !vg_store_has(r->file, "/provenance"))
+            continue;
+        if (vg_store_attribute_text(r->file, "/provenance", texts[i], &text) != VG_OK)
+            continue;
+        if (strcmp(texts[i], "config") == 0) {
+            fputs("</tbody></table></div>\n<details><summary>The study</summary><pre id=\"config\">", html);
+            encode_html(html, text);
+            fputs("</pre></details>\n", html);
+        } else {
+            write_row(html, texts[i], text);
+        }
+        free(text);
+    }
+    for (int64_t m = 0; r->features != NULL && m < r->model_count; m++) {
+        char name[320], *hash;
+        snprintf(name, sizeof name, "model_%s_crc32c", r->models[m]);
+        if (vg_store_attribute_text(r->features, "/provenance", name, &hash) != VG_OK)
+            continue;
+        fputs("<p>Weights of ", html);
+        encode_html(html, r->models[m]);
+        fputs(": CRC32C <code>", html);
+        encode_html(html, hash);
+        fputs("</code></p>\n", html);
+        free(hash);
+    }
+    return VG_OK;
+}
+
+vg_status report_quality(const report *r, FILE *html)
+{
+    write_voxels(r, html);
+    VG_TRY(write_paths(r, html));
+    VG_TRY(write_null(r, html));
+    VG_TRY(write_ceilings(r, html));
+    VG_TRY(write_provenance(r, html));
+    write_stages(r, html);
+    return VG_OK;
+}
