@@ -54,6 +54,7 @@ static vg_status prepare(vg_comm *comm, vg_device *device)
     comm->device = device;
     comm->ops = find_links(device);
     comm->patience = read_patience();
+    VG_TRY(VG_NEW(&comm->told, comm->ranks, "ranks"));
     return comm->ops != NULL ? comm->ops->pin(STAGE_BYTES, &comm->stage) : vg_allocate(&comm->stage, STAGE_BYTES, 1, "bytes for exchange");
 }
 
@@ -85,7 +86,7 @@ static vg_status choose(vg_comm *comm)
     vg_link_place *places;
     char why[512] = "";
     VG_TRY(find_places(comm, &places));
-    bool differ = vg_link_places_differ(places, comm->ranks, why, sizeof why);
+    bool differ = places != NULL && vg_link_places_differ(places, comm->ranks, why, sizeof why);
     free(places);
     if (differ && join(comm) != VG_OK)
         snprintf(why, sizeof why, "%s", vg_message());
@@ -116,6 +117,8 @@ void vg_comm_detach(vg_comm *comm)
         comm->ops->unpin(comm->stage);
     else
         free(comm->stage);
+    free(comm->told);
+    comm->told = NULL;
     comm->device = NULL;
     comm->ops = NULL;
     comm->link = NULL;

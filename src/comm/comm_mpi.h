@@ -18,6 +18,7 @@ struct vg_comm {
     const vg_link_ops *ops; /* of the device's module; NULL: a device without links */
     vg_link *link;          /* NULL: through the host */
     void *stage;            /* STAGE_BYTES of host memory, pinned by `ops` where there are any */
+    MPI_Request *told;      /* (ranks) messages of a failure (wait.c) */
     double patience;        /* s to wait for an operation of the link */
 };
 

@@ -35,30 +35,33 @@ static vg_status poll_until_done(vg_comm *comm)
     return VG_OK;
 }
 
-static void tell_others(vg_comm *comm)
+static vg_status tell_others(vg_comm *comm)
 {
     for (int r = 0; r < comm->ranks; r++) {
-        MPI_Request request;
-        if (r != comm->rank && MPI_Isend(NULL, 0, MPI_BYTE, r, FAULT_TAG, comm->world, &request) == MPI_SUCCESS)
-            MPI_Request_free(&request); /* received by hear_all */
+        comm->told[r] = MPI_REQUEST_NULL;
+        if (r != comm->rank)
+            VG_MPI(MPI_Isend(NULL, 0, MPI_BYTE, r, FAULT_TAG, comm->world, &comm->told[r]), "telling the other ranks");
     }
+    return VG_OK;
 }
 
 /* Takes in what was told, so that it is not taken for another failure later. */
 static vg_status hear_all(vg_comm *comm, int told)
 {
-    int teller_count = told;
-    VG_MPI(MPI_Allreduce(MPI_IN_PLACE, &teller_count, 1, MPI_INT, MPI_SUM, comm->world), "agreeing");
-    for (int i = told; i < teller_count; i++)
+    int tellers = told;
+    VG_MPI(MPI_Allreduce(MPI_IN_PLACE, &tellers, 1, MPI_INT, MPI_SUM, comm->world), "agreeing");
+    for (int i = told; i < tellers; i++)
         VG_MPI(MPI_Recv(NULL, 0, MPI_BYTE, MPI_ANY_SOURCE, FAULT_TAG, comm->world, MPI_STATUS_IGNORE), "listening to the other ranks");
+    if (told)
+        VG_MPI(MPI_Waitall(comm->ranks, comm->told, MPI_STATUSES_IGNORE), "telling the other ranks");
     return VG_OK;
 }
 
 vg_status vg_link_wait(vg_comm *comm, vg_status started)
 {
     vg_status mine = started == VG_OK ? poll_until_done(comm) : started;
-    if (mine != VG_OK)
-        tell_others(comm);
+    if (mine != VG_OK && tell_others(comm) != VG_OK)
+        return VG_NO_DEVICE;
     vg_status status = vg_comm_agree(comm, mine);
     if (status == VG_OK)
         return VG_OK;
