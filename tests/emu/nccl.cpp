@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@
 #include "nccl.h"
 
 struct ncclComm {
-    int rank, ranks, generation, operations = 0;
+    int rank = 0, ranks = 0, generation = 0, operations = 0;
     ncclResult_t state = ncclInProgress;
     bool hangs = false;
     std::vector<MPI_Request> requests;
@@ -41,10 +42,10 @@ ncclResult_t refuse(ncclResult_t result, const std::string &why)
     return result;
 }
 
-/* Messages of one operation share a tag that no other under way has. */
+/* MPI keeps the order of messages between two ranks; those of an aborted communicator are never taken for a later one's. */
 int tag(const ncclComm *comm)
 {
-    return 1000 + comm->generation % 20 * 1000 + comm->operations % 1000;
+    return 1000 + comm->generation % 20000;
 }
 
 void post(ncclComm *comm, void *data, size_t bytes, int peer, bool send)
@@ -171,7 +172,10 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *made, int ranks, ncclUniqueId id
     generations++;
     if (emu_sticky_error() != cudaSuccess || emu_fault("nccl"))
         return refuse(ncclUnhandledCudaError, "the device is lost, or a failure was asked for (VG_EMU_FAULT)");
-    ncclComm *comm = *made = new ncclComm{rank, ranks, generations};
+    ncclComm *comm = *made = new ncclComm;
+    comm->rank = rank;
+    comm->ranks = ranks;
+    comm->generation = generations;
     comm->hangs = emu_fault("nccl-hang");
     auto places = new std::vector<place>((size_t)ranks);
     place *mine = &(*places)[(size_t)rank];
