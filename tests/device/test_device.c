@@ -160,18 +160,23 @@ static const operation operations[] = {
 
 enum { OPERATIONS = sizeof operations / sizeof *operations, DEVICES = 5 };
 
-/* The first of each back end is compared with the reference, the others with the first, bit by bit. */
+/* The first of each back end is compared with the reference, the others with the first, bit by bit. order: of an emulated GPU's threads and
+ * streams (tests/emu/emu.h). */
 static struct {
-    const char *spec;
+    const char *spec, *order;
     int threads;
     vg_device *device;
-} devices[DEVICES] = {{"cpu", 1, NULL}, {"cpu", 2, NULL}, {"cpu", 3, NULL}, {"cuda", 0, NULL}, {"cuda", 0, NULL}};
+} devices[DEVICES] = {
+    {"cpu", "", 1, NULL}, {"cpu", "", 2, NULL}, {"cpu", "", 3, NULL}, {"cuda", "forward", 0, NULL}, {"cuda", "backward", 0, NULL}};
 
 static void open_devices(void)
 {
+    const char *cuda = getenv("VG_CUDA");
+    bool needed = cuda != NULL && strcmp(cuda, "EMU") == 0;
     for (int i = 0; i < DEVICES; i++) {
+        setenv("VG_EMU_ORDER", devices[i].order, 1);
         vg_status status = vg_device_open(devices[i].spec, 0, devices[i].threads, &devices[i].device);
-        if (status != VG_OK && (status != VG_NO_DEVICE || strcmp(devices[i].spec, "cuda") != 0)) {
+        if (status != VG_OK && (status != VG_NO_DEVICE || needed || strcmp(devices[i].spec, "cuda") != 0)) {
             fprintf(stderr, "%s: %s\n", devices[i].spec, vg_message());
             exit(1);
         }
