@@ -94,6 +94,7 @@ bool reach_all(product *p)
 
 cublasStatus_t cublasCreate_v2(cublasHandle_t *handle)
 {
+    openblas_set_num_threads(1);
     *handle = new cublasContext;
     return CUBLAS_STATUS_SUCCESS;
 }

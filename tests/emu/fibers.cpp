@@ -1,12 +1,12 @@
-/* fibers: the threads of a block. Where threads wait for each other every thread is a fiber with a stack of its own, made once by
- * makecontext and then switched to by _setjmp and _longjmp (swapcontext would ask the operating system for the signal mask every time).
- * A warp's lanes run until they exchange numbers or meet at a barrier. Threads that do not wait for each other are a plain loop.
+/* fibers: the threads of a block. Where threads wait for each other every thread is a fiber with a stack of its own. A warp's lanes run
+ * until they exchange numbers or meet at a barrier; a lane that waits hands over to the next one. On x86-64 that takes a few nanoseconds,
+ * elsewhere swapcontext, which asks the operating system for the signal mask. Threads that do not wait for each other are a plain loop.
  * Threads and blocks run in order or backward: a right kernel makes the same bits. */
-#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -20,24 +20,31 @@
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 /* For the race build: which thread of which block runs, and how many barriers the block has met at. */
-extern "C" {
 uint64_t emu_block_number, emu_launch_number;
-uint32_t emu_epoch;
-uint32_t emu_thread_number;
-bool emu_in_kernel;
-}
+uint32_t emu_epoch, emu_thread_number;
+bool emu_in_kernel, emu_backward;
 
 namespace
 {
 
 enum { THREADS = 1024, WARP = 32 };
 const size_t STACK = 128 * 1024;
+#ifdef __SANITIZE_ADDRESS__
+size_t scheduler_size;
+#endif
 
 enum place { READY, AT_WARP, AT_BLOCK, DONE };
 
+/* Where a stack was left. */
+struct context {
+    void *top;
+#ifndef __x86_64__
+    ucontext_t slow;
+#endif
+};
+
 struct fiber {
-    jmp_buf at;
-    ucontext_t context;
+    context at;
     char *stack;
     dim3 index;
     place where;
@@ -50,83 +57,106 @@ struct exchange {
     int turn[WARP];
 };
 
-fiber fibers[THREADS];
+fiber fibers[THREADS], scheduler;
 exchange exchanges[THREADS / WARP];
 fiber *running;
-jmp_buf scheduler;
 const std::function<void()> *job;
 
-#ifdef __SANITIZE_ADDRESS__
-void *scheduler_shadow;
-const void *scheduler_bottom;
-size_t scheduler_size;
-void leave_stack(void **shadow, const void *bottom, size_t size)
+#ifdef __x86_64__
+/* Pushes what a function must keep, leaves the stack's top at *from, and goes on with the stack `to`. */
+extern "C" void emu_switch(void **from, void *to);
+asm(".text\n"
+    ".type emu_switch, @function\n"
+    "emu_switch:\n"
+    "    push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+    "    mov %rsp, (%rdi)\n"
+    "    mov %rsi, %rsp\n"
+    "    pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
+    "    ret\n");
+
+void switch_stack(context *from, context *to)
 {
-    __sanitizer_start_switch_fiber(shadow, bottom, size);
+    emu_switch(&from->top, to->top);
 }
-void reach_stack(void *shadow, const void **bottom, size_t *size)
+
+void make_context(context *c, char *stack, void (*life)())
 {
-    __sanitizer_finish_switch_fiber(shadow, bottom, size);
+    void **top = (void **)(stack + STACK) - 2; /* at entry of a function the stack is 8 off a multiple of 16 */
+    top[0] = (void *)life;
+    c->top = top - 6;
+}
+#else
+void switch_stack(context *from, context *to)
+{
+    swapcontext(&from->slow, &to->slow);
+}
+
+void make_context(context *c, char *stack, void (*life)())
+{
+    getcontext(&c->slow);
+    c->slow.uc_stack.ss_sp = stack;
+    c->slow.uc_stack.ss_size = STACK;
+    c->slow.uc_link = nullptr;
+    makecontext(&c->slow, life, 0);
 }
 #endif
 
-/* Leaves here and goes on where `to` was left; comes back when somebody goes on from `from`. */
-void jump(jmp_buf from, jmp_buf to)
+/* Leaves `from` and goes on where `to` was left; comes back when somebody goes on here. */
+void go(fiber *from, fiber *to)
 {
-    if (_setjmp(from) == 0)
-        _longjmp(to, 1);
-}
-
-void to_scheduler()
-{
-    fiber *me = running;
+    running = to;
+    threadIdx = to->index;
+    emu_thread_number = to != &scheduler ? (uint32_t)(to - fibers) : 0;
 #ifdef __SANITIZE_ADDRESS__
-    leave_stack(&me->shadow, scheduler_bottom, scheduler_size);
+    __sanitizer_start_switch_fiber(&from->shadow, to->stack, to == &scheduler ? scheduler_size : STACK);
 #endif
-    jump(me->at, scheduler);
+    switch_stack(&from->at, &to->at);
 #ifdef __SANITIZE_ADDRESS__
-    reach_stack(me->shadow, &scheduler_bottom, &scheduler_size);
+    __sanitizer_finish_switch_fiber(from->shadow, nullptr, nullptr);
 #endif
 }
 
-void to_fiber(fiber *f)
+/* The next lane of a warp that can run, from lane i on in the order of the launch. */
+fiber *next_ready(fiber *lanes, int i)
 {
-    running = f;
-    threadIdx = f->index;
-    emu_thread_number = (uint32_t)(f - fibers);
-#ifdef __SANITIZE_ADDRESS__
-    leave_stack(&scheduler_shadow, f->stack, STACK);
-#endif
-    jump(scheduler, f->at);
-#ifdef __SANITIZE_ADDRESS__
-    reach_stack(scheduler_shadow, nullptr, nullptr);
-#endif
+    for (; i >= 0 && i < WARP; i += emu_backward ? -1 : 1)
+        if (lanes[i].where == READY)
+            return lanes + i;
+    return nullptr;
 }
 
-ucontext_t making;
-
-/* The first time that a fiber leaves, to who made it. */
-__attribute__((noinline)) void first_leave(fiber *me)
+/* Frees a warp all of whose lanes wait for each other. */
+bool free_warp(fiber *lanes)
 {
-#ifdef __SANITIZE_ADDRESS__
-    reach_stack(nullptr, &scheduler_bottom, &scheduler_size);
-    leave_stack(&me->shadow, scheduler_bottom, scheduler_size);
-#endif
-    if (_setjmp(me->at) == 0)
-        swapcontext(&me->context, &making);
-#ifdef __SANITIZE_ADDRESS__
-    reach_stack(running->shadow, &scheduler_bottom, &scheduler_size);
-#endif
+    for (int i = 0; i < WARP; i++)
+        if (lanes[i].where != AT_WARP)
+            return false;
+    for (int i = 0; i < WARP; i++)
+        lanes[i].where = READY;
+    return true;
 }
 
-/* The life of a fiber: it waits for a job, does it, and says so. */
+/* The running thread waits: the next lane goes on, or the first where all wait for each other, or the scheduler where the warp is stuck. */
+void wait_at(place where)
+{
+    fiber *me = running, *lanes = fibers + (me - fibers) / WARP * WARP;
+    me->where = where;
+    fiber *next = next_ready(lanes, (int)(me - lanes));
+    if (next == nullptr && where == AT_WARP && free_warp(lanes))
+        next = lanes + (emu_backward ? WARP - 1 : 0);
+    if (next != me)
+        go(me, next != nullptr ? next : &scheduler);
+}
+
+/* The life of a fiber: it does a job, and says so. */
 void live()
 {
-    first_leave(running);
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
     for (;;) {
         (*job)();
-        running->where = DONE;
-        to_scheduler();
+        wait_at(DONE);
     }
 }
 
@@ -134,46 +164,40 @@ void make(fiber *f)
 {
     if (f->stack == nullptr)
         f->stack = (char *)mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    getcontext(&f->context);
-    f->context.uc_stack.ss_sp = f->stack;
-    f->context.uc_stack.ss_size = STACK;
-    f->context.uc_link = nullptr;
-    makecontext(&f->context, live, 0);
-    running = f;
-#ifdef __SANITIZE_ADDRESS__
-    leave_stack(&scheduler_shadow, f->stack, STACK);
-#endif
-    swapcontext(&making, &f->context);
-#ifdef __SANITIZE_ADDRESS__
-    reach_stack(scheduler_shadow, nullptr, nullptr);
-#endif
+    make_context(&f->at, f->stack, live);
     f->made = true;
 }
 
 /* Runs a warp until all of its threads are at the block's barrier or done; false where some wait for others that will not come. */
-bool run_warp(unsigned warp, bool backward)
+bool run_warp(unsigned warp)
 {
     fiber *lanes = fibers + warp * WARP;
-    for (;;) {
-        for (int i = 0; i < WARP; i++) {
-            fiber *f = lanes + (backward ? WARP - 1 - i : i);
-            if (f->where == READY)
-                to_fiber(f);
-        }
-        int waiting = 0;
-        for (int i = 0; i < WARP; i++)
-            waiting += lanes[i].where == AT_WARP;
-        if (waiting == 0)
-            return true;
-        if (waiting < WARP)
+    while (fiber *next = next_ready(lanes, emu_backward ? WARP - 1 : 0))
+        go(&scheduler, next);
+    for (int i = 0; i < WARP; i++)
+        if (lanes[i].where == AT_WARP)
             return false;
-        for (int i = 0; i < WARP; i++)
-            lanes[i].where = READY;
-    }
+    return true;
 }
 
-const char *run_fibers(unsigned threads, bool backward)
+/* The scheduler's stack is the one that it was called on. */
+void find_scheduler()
 {
+#ifdef __SANITIZE_ADDRESS__
+    pthread_attr_t attributes;
+    void *bottom;
+    if (scheduler.stack != nullptr)
+        return;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &bottom, &scheduler_size);
+    pthread_attr_destroy(&attributes);
+    scheduler.stack = (char *)bottom;
+#endif
+}
+
+const char *run_fibers(unsigned threads)
+{
+    find_scheduler();
     for (unsigned i = 0; i < threads / WARP; i++)
         memset(exchanges[i].turn, 0, sizeof exchanges[i].turn);
     for (unsigned i = 0; i < threads; i++) {
@@ -185,7 +209,7 @@ const char *run_fibers(unsigned threads, bool backward)
     for (;;) {
         unsigned done = 0, warps = threads / WARP;
         for (unsigned i = 0; i < warps; i++)
-            if (!run_warp(backward ? warps - 1 - i : i, backward))
+            if (!run_warp(emu_backward ? warps - 1 - i : i))
                 return "some lanes of a warp wait for others that do not come";
         for (unsigned i = 0; i < threads; i++)
             done += fibers[i].where == DONE;
@@ -199,17 +223,6 @@ const char *run_fibers(unsigned threads, bool backward)
     }
 }
 
-void run_plain(unsigned threads, bool backward)
-{
-    running = nullptr;
-    for (unsigned i = 0; i < threads; i++) {
-        unsigned t = backward ? threads - 1 - i : i;
-        threadIdx = dim3(t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y);
-        emu_thread_number = t;
-        (*job)();
-    }
-}
-
 } // namespace
 
 bool emu_run_blocks(const char *name, bool with_fibers, bool backward, const std::function<void()> &thread)
@@ -218,6 +231,8 @@ bool emu_run_blocks(const char *name, bool with_fibers, bool backward, const std
     uint64_t across = gridDim.x, down = gridDim.y, blocks = across * down * gridDim.z;
     const char *fault = nullptr;
     job = &thread;
+    emu_backward = backward;
+    running = nullptr;
     emu_launch_number++;
     emu_in_kernel = true;
     for (uint64_t i = 0; i < blocks && fault == nullptr; i++) {
@@ -226,9 +241,9 @@ bool emu_run_blocks(const char *name, bool with_fibers, bool backward, const std
         emu_block_number = block;
         emu_epoch = 0;
         if (with_fibers)
-            fault = run_fibers(threads, backward);
+            fault = run_fibers(threads);
         else
-            run_plain(threads, backward);
+            thread();
     }
     emu_in_kernel = false;
     if (fault == nullptr)
@@ -248,16 +263,14 @@ void __syncthreads()
 {
     if (running == nullptr || !emu_in_kernel)
         abort(); /* launched as flat */
-    running->where = AT_BLOCK;
-    to_scheduler();
+    wait_at(AT_BLOCK);
 }
 
 void __syncwarp(unsigned mask)
 {
     if (mask != 0xffffffffu)
         abort();
-    running->where = AT_WARP;
-    to_scheduler();
+    wait_at(AT_WARP);
 }
 
 /* Two places a lane, used in turn: nobody can be two exchanges ahead. */

@@ -323,7 +323,7 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
 
 /* ---- launches ---- */
 
-cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 block, cudaStream_t stream, const emu_thread &thread)
+cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 block, cudaStream_t stream, const emu_work &work)
 {
     if (enter() != cudaSuccess)
         return sticky;
@@ -344,6 +344,6 @@ cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 
     return emu_enqueue(stream, [=] {
         gridDim = grid;
         blockDim = block;
-        return emu_run_blocks(name, fibers, backward, thread) ? cudaSuccess : cudaErrorLaunchFailure;
+        return emu_run_blocks(name, fibers, backward, work) ? cudaSuccess : cudaErrorLaunchFailure;
     });
 }

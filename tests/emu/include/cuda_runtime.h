@@ -62,20 +62,35 @@ template <class T> T emu_argument(T value, bool *bad)
         return value;
 }
 
-/* Runs one thread of a kernel. */
-typedef std::function<void()> emu_thread;
-cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 block, cudaStream_t stream, const emu_thread &thread);
+/* Runs one thread of a kernel that is launched with fibers, else all threads of a block. */
+typedef std::function<void()> emu_work;
+cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 block, cudaStream_t stream, const emu_work &work);
+extern uint32_t emu_thread_number;
+extern bool emu_backward;
 
-template <class... P, class... A>
-cudaError_t emu_launch_kernel(const char *name, bool fibers, void (*kernel)(P...), dim3 grid, dim3 block, cudaStream_t stream, A... values)
+/* `call` calls the kernel by its name, so that the compiler sees the loop and what is in it. */
+template <bool FIBERS, class... P, class C, class... A>
+cudaError_t emu_launch_kernel(const char *name, void (*)(P...), C call, dim3 grid, dim3 block, cudaStream_t stream, A... values)
 {
     bool bad = false;
     std::tuple<P...> arguments{emu_argument<P>(static_cast<P>(values), &bad)...};
-    return emu_launch(name, fibers, bad, grid, block, stream, [kernel, arguments] { std::apply(kernel, arguments); });
+    if (FIBERS)
+        return emu_launch(name, true, bad, grid, block, stream, [=] { std::apply(call, arguments); });
+    return emu_launch(name, false, bad, grid, block, stream, [=] {
+        const uint32_t threads = block.x * block.y * block.z;
+        for (uint32_t i = 0; i < threads; i++) {
+            uint32_t t = emu_thread_number = emu_backward ? threads - 1 - i : i;
+            threadIdx = dim3(t % block.x, t / block.x % block.y, t / block.x / block.y);
+            std::apply(call, arguments);
+        }
+    });
 }
 
 /* Kernels whose threads wait for each other, and those (flat) whose threads do not. */
-#define VG_LAUNCH(kernel, grid, block, stream, ...) emu_launch_kernel(#kernel, true, kernel, grid, block, stream, __VA_ARGS__)
-#define VG_LAUNCH_FLAT(kernel, grid, block, stream, ...) emu_launch_kernel(#kernel, false, kernel, grid, block, stream, __VA_ARGS__)
+#define EMU_CALL(kernel) [](auto... arguments) { kernel(arguments...); }
+#define VG_LAUNCH(kernel, grid, block, stream, ...) \
+    emu_launch_kernel<true>(#kernel, kernel, EMU_CALL(kernel), grid, block, stream, __VA_ARGS__)
+#define VG_LAUNCH_FLAT(kernel, grid, block, stream, ...) \
+    emu_launch_kernel<false>(#kernel, kernel, EMU_CALL(kernel), grid, block, stream, __VA_ARGS__)
 
 #endif
