@@ -109,7 +109,7 @@ main() {
     commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
     out=${out:-$root/bench/results/gpu-$(date -u +%Y-%m-%d)-$commit.md}
     folder=$(mktemp -d) && trap 'rm -rf -- "${folder-}"' EXIT
-    export CUDA_VISIBLE_DEVICES=$gpu CUDA_DEVICE_ORDER=PCI_BUS_ID
+    export CUDA_VISIBLE_DEVICES=$gpu CUDA_DEVICE_ORDER=PCI_BUS_ID VOXGRAD_CUDA_MODULE=$build/voxgrad_cuda.so
     "$program" --bench ceilings cuda >"$folder/ceilings"
     "$program" --bench all cuda >"$folder/timings"
     mkdir -p "$(dirname -- "$out")"

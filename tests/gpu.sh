@@ -75,7 +75,7 @@ main() {
         echo "There is a GPU but no nvcc (neither on PATH nor in CUDA_HOME): the battery is skipped."
         return 77
     fi
-    export CUDA_VISIBLE_DEVICES=$gpu CUDA_DEVICE_ORDER=PCI_BUS_ID
+    export CUDA_VISIBLE_DEVICES=$gpu CUDA_DEVICE_ORDER=PCI_BUS_ID VG_DEVICE=cuda VOXGRAD_CUDA_MODULE=$build/voxgrad_cuda.so
     mkdir -p "$logs" && rm -f -- "$logs"/gpu-*.log
     nvidia-smi --id="$gpu" --query-gpu=name,driver_version --format=csv,noheader
 

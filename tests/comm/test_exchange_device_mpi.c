@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "comm_mpi.h"
+#include "device.h"
 
 static vg_comm *comm;
 static vg_device *device;
@@ -216,10 +217,9 @@ int main(void)
         cmocka_unit_test(the_sum_does_not_depend_on_who_holds_what),
         cmocka_unit_test(a_failing_device_fails_all_ranks),
     };
-    const char *spec = getenv("VG_DEVICE");
     vg_status status = vg_comm_start(&comm);
     if (status == VG_OK)
-        status = vg_comm_agree(comm, vg_device_open(spec != NULL ? spec : "cpu", vg_comm_local_rank(comm), 1, &device));
+        status = vg_comm_agree(comm, vg_device_open(test_device_spec(), vg_comm_local_rank(comm), 1, &device));
     if (status == VG_OK)
         status = vg_comm_attach(comm, device);
     if (status != VG_OK) {

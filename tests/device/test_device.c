@@ -171,8 +171,8 @@ static struct {
 
 static void open_devices(void)
 {
-    const char *cuda = getenv("VG_CUDA");
-    bool needed = cuda != NULL && strcmp(cuda, "EMU") == 0;
+    const char *wanted = getenv("VG_DEVICE");
+    bool needed = wanted != NULL && strcmp(wanted, "cuda") == 0;
     for (int i = 0; i < DEVICES; i++) {
         setenv("VG_EMU_ORDER", devices[i].order, 1);
         vg_status status = vg_device_open(devices[i].spec, 0, devices[i].threads, &devices[i].device);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "encoding/twin.h"
 #include "ridge.h"
 
@@ -111,10 +112,9 @@ int main(void)
         cmocka_unit_test(a_design_that_is_not_there_is_a_defect_everywhere),
         cmocka_unit_test(folds_that_differ_are_a_defect_everywhere),
     };
-    const char *spec = getenv("VG_DEVICE");
     vg_status status = vg_comm_start(&comm);
     if (status == VG_OK)
-        status = vg_comm_agree(comm, vg_device_open(spec != NULL ? spec : "cpu", vg_comm_local_rank(comm), 1, &device));
+        status = vg_comm_agree(comm, vg_device_open(test_device_spec(), vg_comm_local_rank(comm), 1, &device));
     if (status == VG_OK)
         status = vg_comm_attach(comm, device);
     if (status != VG_OK) {
