@@ -238,6 +238,10 @@ vg_status vg_device_allocate(vg_device *device, void **memory, int64_t count, si
 /* The counted work since the device was opened (for throughput): 2 m n k batch a product. */
 double vg_device_flops(const vg_device *device);
 
+/* What the back end's module exports under this name beside the table (comm's links between GPUs); NULL where it does not, or is no module.
+ */
+void *vg_device_symbol(const vg_device *device, const char *name);
+
 /* The kernels BLAS chose for this processor ("Haswell"), part of a plan's identity. */
 const char *vg_device_blas_core(void);
 

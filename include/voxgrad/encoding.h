@@ -1,12 +1,14 @@
 /* encoding: how well features predict responses. Folds; ridge regression that factors once, scores every penalty and reads the
  * responses once; correlations, the null of the shifted stimulus, ceilings, false discovery rates.
  *
- * Rows are volumes (TRs), t of T, run after run; columns are features (p) or voxels (v of V). Nothing here is collective: each rank
- * fits its own tiles of voxels. A result depends on the arguments alone, bit by bit, never on the number of threads. */
+ * Rows are volumes (TRs), t of T, run after run; columns are features (p) or voxels (v of V). Nothing here is collective but
+ * vg_ridge_design_share: each rank fits its own tiles of voxels. A result depends on the arguments alone, bit by bit, never on the number
+ * of threads. */
 #ifndef VOXGRAD_ENCODING_H
 #define VOXGRAD_ENCODING_H
 
 #include "voxgrad/base.h"
+#include "voxgrad/comm.h"
 #include "voxgrad/device.h"
 
 /* A host matrix of either type, row-major, element (i, j) at data[i * ld + j]; owns nothing, may be a mapped file. */
@@ -85,6 +87,11 @@ typedef struct vg_ridge_design vg_ridge_design;
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design);
 void vg_ridge_design_free(vg_ridge_design *design);
 
+/* The design that rank `root` has made comes to all ranks, from device to device, bit by bit what each would have made itself. *design: in
+ * on root, out elsewhere (NULL after a failure); plan: as root's. Collective; `device` is attached to comm. Errors: those of
+ * vg_comm_device_broadcast, VG_DEFECT (ranks differ in their folds). */
+vg_status vg_ridge_design_share(vg_comm *comm, int root, vg_device *device, const vg_ridge_plan *plan, vg_ridge_design **design);
+
 /* Where results of one space go; any pointer may be NULL. Rows of outer-fold tables are `ld` apart. Dead voxels (constant, or with a value
  * that is not finite) are NaN everywhere. Not nested: there is one outer fold, and score = inner_score. */
 typedef struct {
@@ -115,6 +122,10 @@ typedef struct {
     double design_bytes, build_bytes, fit_bytes, voxel_flops, design_flops;
 } vg_ridge_cost;
 vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, vg_ridge_cost *cost);
+
+/* Whether it takes less time to move designs of that cost to another rank than to make them there (32 operations of a factorisation a byte:
+ * 3 GFLOP/s against 0.1 GB/s, or a GPU's 300 against 10). The same on all ranks. */
+bool vg_ridge_sharing_pays(const vg_ridge_cost *cost);
 
 /* Eigendecompositions of training sets made by this process so far. */
 int64_t vg_ridge_factorizations(void);

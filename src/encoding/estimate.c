@@ -153,3 +153,8 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
     free(widths);
     return VG_OK;
 }
+
+bool vg_ridge_sharing_pays(const vg_ridge_cost *cost)
+{
+    return cost->design_flops > 32 * cost->design_bytes;
+}

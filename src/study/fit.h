@@ -1,5 +1,5 @@
-/* fit: the state of a fit, shared by its three files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through
- * the ridge), fit_summary.c (regions and groups). Known to study alone. */
+/* fit: the state of a fit, shared by its files: fit.c (what is there, what will be written), fit_blocks.c (tiles of voxels through
+ * the ridge), fit_share.c (designs from rank to rank), fit_summary.c (regions and groups). Known to study alone. */
 #ifndef VOXGRAD_STUDY_FIT_H
 #define VOXGRAD_STUDY_FIT_H
 
@@ -69,8 +69,15 @@ typedef struct {
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 void vg_fit_chunk_end(fit_job *job);
 
+/* The design of one space for a group. Not collective. */
+vg_status vg_fit_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design);
+
 /* Designs of the chunk for one group of subjects, in job->designs; those that are there stay. Not collective. */
 vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count);
+
+/* Designs of the chunk that cost more to make than to move (fit_share.c): each is made by one rank and brought to all; vg_fit_designs finds
+ * them there and makes the others where they are needed. Collective. */
+vg_status vg_fit_share(fit_job *job, int64_t first, int64_t count);
 
 /* The design of one space for the subjects of a group, before it is factored: x.data to be given to free(). */
 vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *x);

@@ -1,7 +1,8 @@
 /* Protects: every operation of the device table, on every back end there is. Each row of the table is an operation, its shapes (none, odd,
  * with gaps, shared, large enough for several threads) and the shapes it is timed with. Against float64; derivatives against central
  * differences and against each other; the same bits for 1, 2 and 3 threads; nothing changed but results.
- * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive). */
+ * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive);
+ * OPERATION `all`, or `ceilings`: what a GPU can do at best, a copy of 400 MB and large products (bench/gpu.sh). */
 #include "bed.h"
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
@@ -170,8 +171,8 @@ static struct {
 
 static void open_devices(void)
 {
-    const char *cuda = getenv("VG_CUDA");
-    bool needed = cuda != NULL && strcmp(cuda, "EMU") == 0;
+    const char *wanted = getenv("VG_DEVICE");
+    bool needed = wanted != NULL && strcmp(wanted, "cuda") == 0;
     for (int i = 0; i < DEVICES; i++) {
         setenv("VG_EMU_ORDER", devices[i].order, 1);
         vg_status status = vg_device_open(devices[i].spec, 0, devices[i].threads, &devices[i].device);
@@ -222,6 +223,11 @@ static void time_operation(const operation *o, vg_device *device)
     }
 }
 
+static const shape ceiling_copies[] = {{1, 100000000}};
+static const shape ceiling_products[] = {{VG_F32, 0, 0, 8192, 8192, 8192, 1}, {VG_F64, 0, 0, 8192, 8192, 8192, 1}};
+static const operation ceilings[] = {{"copy", case_copy, 0, NULL, LIST(ceiling_copies)},
+                                     {"gemm", case_gemm, 0, NULL, LIST(ceiling_products)}};
+
 static int time_operations(int argc, char **argv)
 {
     const char *name = argc > 2 ? argv[2] : "", *spec = argc > 3 ? argv[3] : "cpu";
@@ -231,6 +237,8 @@ static int time_operations(int argc, char **argv)
         return 1;
     }
     printf("%s\n", device->name);
+    for (int i = 0; i < 2 && strcmp(name, "ceilings") == 0; i++)
+        time_operation(&ceilings[i], device);
     for (int i = 0; i < OPERATIONS; i++)
         if (*name == '\0' || strcmp(name, "all") == 0 || strcmp(name, operations[i].name) == 0)
             time_operation(&operations[i], device);

@@ -5,6 +5,8 @@
  *                   a stream's work left until somebody waits for it. Read again for every stream that is made.
  *   VG_EMU_FAULT    WHAT:N or WHAT:N@DEVICE: the N-th (from 1) call of a kind fails: alloc, launch, solver (info says it did not
  *                   converge), solver-nan (results are not numbers), vanish (this and every later call of the runtime)
+ *                   nccl (the N-th of NCCL's calls that begin something), nccl-hang (it never ends, on this rank)
+ *   VG_EMU_NCCL_SEED  of the order in which ncclAllReduce adds (1)
  *   VG_EMU_REPORT   a file to which, at the end, one line is added: the most bytes of device memory that were held at once */
 #ifndef EMU_H
 #define EMU_H
