@@ -16,10 +16,15 @@ typedef enum { VG_F32, VG_F64 } vg_type;
 
 /* ---- arguments of the operations -------------------------------------------------------------------------------- */
 
+/* How much of a float's fraction a product may take of its factors: all 23 bits, 10, or 7; sums are float in any case. A back end may take
+ * more; the CPU takes all. */
+typedef enum { VG_FLOAT32, VG_TF32, VG_BF16 } vg_precision;
+
 /* For i < batch: c_i (m, n) = alpha op(a_i) op(b_i) + beta c_i, x_i at x + i * stride_x elements (a stride of 0 shares one matrix).
  * op(a) is (m, k), op(b) (k, n). beta == 0 never reads c. */
 typedef struct {
     vg_type type;
+    vg_precision precision; /* of VG_F32 */
     bool transpose_a, transpose_b;
     int64_t m, n, k, batch;
     double alpha, beta;

@@ -58,10 +58,11 @@ typedef struct {
 } vg_model_shape;
 
 /* random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
- * initializer_range (0.02 where it has none), norms 1, biases 0. */
+ * initializer_range (0.02 where it has none), norms 1, biases 0. precision: of products, where the device is faster with less. */
 typedef struct {
     bool random;
     uint64_t seed;
+    vg_precision precision;
 } vg_model_options;
 
 /* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.
@@ -71,6 +72,7 @@ vg_status vg_model_open(vg_device *device, const char *folder, const vg_model_op
 void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
 vg_device *vg_model_device(const vg_model *model);
+size_t vg_model_bytes(const vg_model *model); /* of weights, on the device */
 
 /* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);

@@ -12,10 +12,12 @@ static vg_status multiply(vg_device *d, const vg_gemm *g)
     bool wide = g->type == VG_F64;
     cudaDataType type = wide ? CUDA_R_64F : CUDA_R_32F;
     cublasOperation_t a = g->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, b = g->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    static const cublasComputeType_t compute[] = {
+        [VG_FLOAT32] = CUBLAS_COMPUTE_32F, [VG_TF32] = CUBLAS_COMPUTE_32F_FAST_TF32, [VG_BF16] = CUBLAS_COMPUTE_32F_FAST_16BF};
     const void *by_alpha = wide ? (const void *)&g->alpha : &alpha, *by_beta = wide ? (const void *)&g->beta : &beta;
     VG_CUBLAS(d, cublasGemmStridedBatchedEx_64(vg_cuda_of(d)->blas, b, a, g->n, g->m, g->k, by_alpha, g->b, type, g->ldb, g->stride_b, g->a,
                                                type, g->lda, g->stride_a, by_beta, g->c, type, g->ldc, g->stride_c, g->batch,
-                                               wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+                                               wide ? CUBLAS_COMPUTE_64F : compute[g->precision], CUBLAS_GEMM_DEFAULT));
     return VG_OK;
 }
 

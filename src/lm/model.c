@@ -355,6 +355,7 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
     vg_arena arena = {.size = bytes};
     VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
+    model->bytes = bytes;
     return take_weights(&arena, model);
 }
 
@@ -362,6 +363,9 @@ static vg_status open_model(vg_model *model, const char *folder, const vg_model_
 {
     vg_arena paper = {.memory = (void *)256, .size = PTRDIFF_MAX};
     VG_TRY(read_config(folder, model));
+    model->precision = options->precision;
+    if (options->precision != VG_FLOAT32)
+        model->hash = vg_crc32c(model->hash, &options->precision, sizeof options->precision);
     VG_TRY(take_weights(&paper, model));
     if (options->random) {
         model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
@@ -405,6 +409,11 @@ void vg_model_close(vg_model *model)
     free(model->host_embedding);
     free(model->blocks);
     free(model);
+}
+
+size_t vg_model_bytes(const vg_model *model)
+{
+    return model->bytes;
 }
 
 vg_device *vg_model_device(const vg_model *model)

@@ -106,7 +106,9 @@ typedef struct {
 struct vg_model {
     vg_device *device;
     vg_config config;
-    float *memory; /* device: all that follows */
+    vg_precision precision; /* of products */
+    float *memory;          /* device: all that follows */
+    size_t bytes;           /* of it */
     float *embedding, *position;
     vg_norm_weights final_norm;
     vg_linear head;

@@ -7,8 +7,12 @@
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
     int64_t *columns; /* of the spaces */
-    double flops, engine_bytes;
+    double flops, engine_bytes, model_bytes, fit_bytes;
 } estimate;
+
+/* What the CUDA back end takes for itself: cuBLAS's workspace and the edges of allocations; of a fit, products of a voxel's basis
+ * functions. */
+enum { OWN = 48 << 20, GRAM = 32 * 32 * 8 };
 
 static vg_status add_space(estimate *e, int64_t columns)
 {
@@ -29,6 +33,8 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
         const vg_model_shape *shape = vg_model_get_shape(explained.model);
         fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld\n", study->models[m].name, shape->family,
                 (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary);
+        double bytes = (double)vg_model_bytes(explained.model);
+        e->model_bytes = bytes > e->model_bytes ? bytes : e->model_bytes;
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];
@@ -70,7 +76,7 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
     return VG_OK;
 }
 
-static vg_status check_fit(const vg_study *study, const estimate *e, int64_t rows, int64_t voxels, int64_t shortest, FILE *out)
+static vg_status check_fit(const vg_study *study, estimate *e, int64_t rows, int64_t voxels, int64_t shortest, FILE *out)
 {
     vg_folds *folds;
     vg_ridge_cost cost;
@@ -92,6 +98,7 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
         fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels,
                 (long long)e->spaces, cost.voxel_flops * (double)voxels / 1e9, cost.design_flops / 1e9);
         fprintf(out, "memory a rank: fits %.0f MB\n", (cost.design_bytes + cost.fit_bytes) / 1e6);
+        e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
         status = vg_null_check(study, shortest, cost.voxel_flops * (double)voxels, out);
     }
     free(columns);
@@ -99,7 +106,7 @@ static vg_status check_fit(const vg_study *study, const estimate *e, int64_t row
     return status;
 }
 
-static vg_status check_responses(const vg_study *study, const estimate *e, FILE *out)
+static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
 {
     int64_t total = 0, rows = 0, voxels = 0, shortest = INT64_MAX;
     for (int64_t i = 0; i < study->responses.subject_count; i++) {
@@ -148,6 +155,8 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)
         VG_TRY(check_responses(study, e, out));
+    double peak = (e->model_bytes + e->engine_bytes > e->fit_bytes ? e->model_bytes + e->engine_bytes : e->fit_bytes) + OWN;
+    fprintf(out, "peak device memory: at most %.0f bytes (%.2f GB) a rank that drives a GPU\n", peak, peak / 1e9);
     fprintf(out, "The study is whole.\n");
     return VG_OK;
 }

@@ -171,7 +171,11 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
                             vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
-    const vg_model_options options = {.random = strcmp(model->init, "random") == 0, .seed = (uint64_t)model->seed};
+    const vg_model_options options = {.random = strcmp(model->init, "random") == 0,
+                                      .seed = (uint64_t)model->seed,
+                                      .precision = strcmp(model->precision, "tf32") == 0   ? VG_TF32
+                                                   : strcmp(model->precision, "bf16") == 0 ? VG_BF16
+                                                                                           : VG_FLOAT32};
     vg_tokenizer *tokenizer = NULL;
     vg_space_request *requests = NULL;
     int64_t count;
