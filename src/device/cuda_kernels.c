@@ -3,11 +3,10 @@
 #include "kernels.h"
 
 /* One operation: its name, its parameters after the device, and what the launcher is given after the stream. */
-#define OPERATION(name, parameters, arguments)            \
-    static vg_status name parameters                      \
-    {                                                     \
-        VG_CUDA(d, vg_gpu_##name WITH_STREAM(arguments)); \
-        return VG_OK;                                     \
+#define OPERATION(name, parameters, arguments)                                                              \
+    static vg_status name parameters                                                                        \
+    {                                                                                                       \
+        return vg_cuda_check(d, vg_gpu_##name WITH_STREAM(arguments), "vg_gpu_" #name, __FILE__, __LINE__); \
     }
 #define UNPACK(...) __VA_ARGS__
 #define WITH_STREAM(arguments) (vg_cuda_of(d)->compute, UNPACK arguments)
