@@ -19,6 +19,12 @@
  * live allocation. */
 void *emu_reach(const void *address, size_t bytes, bool *bad);
 
+/* Whether the emulation has device memory at this address (one of its own, of emu_reach). */
+bool emu_is_device_memory(const void *address);
+
+/* Races that were found in the launch that runs (race.cpp); always 0 but in the race build. */
+unsigned emu_races() __attribute__((weak));
+
 /* Whether host memory is of cudaHostAlloc. */
 bool emu_is_pinned(const void *host);
 

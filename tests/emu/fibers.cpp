@@ -246,6 +246,8 @@ bool emu_run_blocks(const char *name, bool with_fibers, bool backward, const std
             thread();
     }
     emu_in_kernel = false;
+    if (fault == nullptr && emu_races != nullptr && emu_races() > 0)
+        fault = "threads touch the same memory without a barrier between them";
     if (fault == nullptr)
         return true;
     fprintf(stderr, "emulated GPU: %s, block %llu: %s\n", name, (unsigned long long)emu_block_number, fault);

@@ -122,6 +122,12 @@ void *emu_reach(const void *address, size_t bytes, bool *bad)
     return nullptr;
 }
 
+bool emu_is_device_memory(const void *address)
+{
+    const pool &p = the_pool();
+    return (const char *)address >= p.alias && (const char *)address < p.alias + p.size;
+}
+
 /* One past the end of an allocation is an address that arithmetic may make; it must not be read, and the alias' poison sees to that. */
 void *emu_device_address(const void *address, bool *bad)
 {
