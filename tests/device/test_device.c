@@ -2,7 +2,8 @@
  * with gaps, shared, large enough for several threads) and the shapes it is timed with. Against float64; derivatives against central
  * differences and against each other; the same bits for 1, 2 and 3 threads; nothing changed but results.
  * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive);
- * OPERATION `all`, or `ceilings`: what a GPU can do at best, a copy of 400 MB and large products (bench/gpu.sh). */
+ * --count [OPERATION]: only says the bytes or FLOPs of a call. OPERATION `all`, or `ceilings`: what a GPU can do at best, a copy of 400 MB
+ * and large products (bench/gpu.sh). */
 #include "bed.h"
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
@@ -207,18 +208,22 @@ static void operation_is_right(void **state)
     printf("%s: largest error %.2f of what is allowed\n", o->name, worst);
 }
 
-static void time_operation(const operation *o, vg_device *device)
+/* One line a shape: how long a call takes, or, counted, what it does. */
+static void time_operation(const operation *o, vg_device *device, bool counted)
 {
     for (int t = 0; t < o->timings; t++) {
-        bed b = {.device = device, .timed = true, .what = o->name, .shape = o->timing[t]};
+        bed b = {.device = device, .timed = true, .counted = counted, .what = o->name, .shape = o->timing[t]};
         o->run(&b);
         bed_clear(&b);
         printf("%-16s", o->name);
         for (int i = 0; i < 10; i++)
             printf(" %lld", (long long)b.shape[i]);
-        double work = 1e-9 * (b.flops > 0 ? b.flops : b.bytes);
-        printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, work / b.best,
-               b.flops > 0 ? "GFLOP/s" : "GB/s", work / b.processor);
+        double work = b.flops > 0 ? b.flops : b.bytes;
+        if (counted)
+            printf("   %.0f %s\n", work, b.flops > 0 ? "FLOPs" : "bytes");
+        else
+            printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * work / b.best,
+                   b.flops > 0 ? "GFLOP/s" : "GB/s", 1e-9 * work / b.processor);
         fflush(stdout);
     }
 }
@@ -230,6 +235,7 @@ static const operation ceilings[] = {{"copy", case_copy, 0, NULL, LIST(ceiling_c
 
 static int time_operations(int argc, char **argv)
 {
+    bool counted = strcmp(argv[1], "--count") == 0;
     const char *name = argc > 2 ? argv[2] : "", *spec = argc > 3 ? argv[3] : "cpu";
     vg_device *device;
     if (vg_device_open(spec, 0, argc > 4 ? atoi(argv[4]) : 0, &device) != VG_OK) {
@@ -238,17 +244,17 @@ static int time_operations(int argc, char **argv)
     }
     printf("%s\n", device->name);
     for (int i = 0; i < 2 && strcmp(name, "ceilings") == 0; i++)
-        time_operation(&ceilings[i], device);
+        time_operation(&ceilings[i], device, false);
     for (int i = 0; i < OPERATIONS; i++)
         if (*name == '\0' || strcmp(name, "all") == 0 || strcmp(name, operations[i].name) == 0)
-            time_operation(&operations[i], device);
+            time_operation(&operations[i], device, counted);
     vg_device_close(device);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+    if (argc > 1 && (strcmp(argv[1], "--bench") == 0 || strcmp(argv[1], "--count") == 0))
         return time_operations(argc, argv);
     open_devices();
     struct CMUnitTest tests[OPERATIONS];
