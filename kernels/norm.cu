@@ -2,7 +2,7 @@
  * sums in double. With u = (x - mean) r (mean = 0 for RMSNorm) and r = 1 / sqrt(mean square + eps): y = u weight + bias      dx = r (g -
  * mean(g) - u mean(g u)), g = weight dy      dy = weight r (dx - mean(dx) - u mean(dx u)) (mean(g), mean(dx) for LayerNorm alone). A row is
  * read from memory once, and again from cache: bytes, for n elements, norm 8 n, vjp 12 n (16 n where it adds), jvp 4 n (1 + 2 directions).
- * Occupancy: no shared memory, under 40 registers, blocks of 4 warps: full. */
+ * Occupancy on sm_90: no shared memory; 48 registers (norm), 62 (vjp), 70 (jvp), blocks of 4 warps: 40, 32, 28 of 64 warps. */
 #include "common.h"
 
 struct moments {

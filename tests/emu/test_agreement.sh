@@ -8,7 +8,6 @@ if [ "${VG_CUDA-}" != EMU ] || ! command -v h5diff >/dev/null; then
     exit 77
 fi
 tiny
-sed -i 's/{method: gradient_norm, words: 4}/{method: gradient_norm, words: 4}\n  - {method: integrated_gradients, words: 4, tolerance: 0.1, max_steps: 16}/' base/study.yaml
 
 # try NAME RANKS SED: the study, changed so, in a folder of that name.
 try() {

@@ -17,13 +17,13 @@ run() {
     (cd case && timeout -k 5 200 "$VG_PROGRAM" "$@" >stdout 2>stderr)
 }
 
-VG_EMU_REPORT=$folder/peak run run -q study.yaml || fault "run failed: $(cat case/stderr)"
+VG_EMU_REPORT=$PWD/peak run run -q study.yaml || fault "run failed: $(cat case/stderr)"
 mv case whole
 "$VG_PROGRAM" check base/study.yaml >checked || fault "check failed"
 said=$(sed -nE 's/.*peak device memory: at most ([0-9]+) bytes.*/\1/p' checked)
-[ -n "$said" ] && [ "$said" -ge "$(sort -n peak | tail -n 1)" ] || fault "check says at most ${said:-nothing} of device memory, and $(sort -n peak | tail -n 1) bytes were taken"
+[ "${said:-0}" -ge "$(sort -n peak | tail -n 1)" ] || fault "check says at most ${said:-nothing} of device memory, and $(sort -n peak | tail -n 1) bytes were taken"
 
-# refused_device FAULT CODE SAYS [MEMORY]
+# broken FAULT CODE SAYS [MEMORY]: a run with this fault injected, on a device of so many bytes, ends so.
 broken() {
     VG_EMU_FAULT=$1 VG_EMU_MEMORY=${4-} run run -q study.yaml
     local status=$?
