@@ -92,6 +92,11 @@ void vg_ridge_design_free(vg_ridge_design *design);
  * vg_comm_device_broadcast, VG_DEFECT (ranks differ in their folds). */
 vg_status vg_ridge_design_share(vg_comm *comm, int root, vg_device *device, const vg_ridge_plan *plan, vg_ridge_design **design);
 
+/* The same of the first `principal` principal components of the features (0: all), found anew in every training set: spaces of different
+ * size, compared at equal size. */
+vg_status vg_ridge_design_principal(vg_device *device, const vg_ridge_plan *plan, vg_samples features, int64_t principal,
+                                    vg_ridge_design **design);
+
 /* Where results of one space go; any pointer may be NULL. Rows of outer-fold tables are `ld` apart. Dead voxels (constant, or with a value
  * that is not finite) are NaN everywhere. Not nested: there is one outer fold, and score = inner_score. */
 typedef struct {

@@ -34,6 +34,8 @@ vg_key_reader vg_key_model, vg_key_models, vg_key_features, vg_key_stories, vg_k
     vg_key_filter, vg_key_alphas, vg_key_gap, vg_key_layers, vg_key_baseline, vg_key_columns, vg_key_regions, vg_key_planted, vg_key_memory;
 
 /* Those of the statistics (readers_statistics.c). */
-vg_key_reader vg_key_min_shift;
+vg_key_reader vg_key_min_shift, vg_key_equal_size, vg_key_families, vg_key_contrasts, vg_key_profile_spaces, vg_key_profile_words;
+/* What they read. */
+void vg_keys_free_statistics(vg_study *study);
 
 #endif

@@ -97,6 +97,7 @@ vg_status vg_null_prepare(fit_job *job)
     VG_TRY(VG_NEW(&null->observed_derived, job->chunk_size * s->derived.total, "the null"));
     VG_TRY(VG_NEW(&null->exceeded, job->chunk_size * (s->voxels + s->derived.total), "the null"));
     VG_TRY(VG_NEW(&null->maps, null->batch * job->chunk_size * s->voxels, "the null"));
+    VG_TRY(VG_NEW(&null->sum, job->chunk_size * (s->voxels + s->derived.total), "the null"));
     return VG_NEW(&null->derived, job->chunk_size * s->derived.total, "the null");
 }
 
@@ -110,7 +111,7 @@ double vg_null_bytes(const fit_job *job)
         voxels += (double)job->subjects[i].voxels;
         widest = (double)job->subjects[i].voxels > widest ? (double)job->subjects[i].voxels : widest;
     }
-    return (double)job->chunk_size * (voxels * 4 * (2 + BATCH) + 20 * (widest + 2 * (double)job->region_rows));
+    return (double)job->chunk_size * (voxels * (8 + 4 * (2 + BATCH)) + 28 * (widest + 2 * (double)job->region_rows));
 }
 
 int64_t vg_null_fits(const fit_job *job)
@@ -143,6 +144,7 @@ void vg_null_free(fit_null *null)
     free(null->exceeded);
     free(null->maps);
     free(null->derived);
+    free(null->sum);
     free(null);
 }
 
