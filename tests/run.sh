@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that continuous integration checks, from a bare Debian or Ubuntu machine: packages, the form of the sources, then the
-# tests in two builds: optimised, and under AddressSanitizer and UndefinedBehaviorSanitizer. Scripts are checked by tests/tree.
+# tests in three builds: optimised (with the CUDA back end where nvcc is), under AddressSanitizer and UndefinedBehaviorSanitizer, and with the
+# GPU emulated on the CPU, where what runs on a device is tried. Scripts are checked by tests/tree.
 # Where clang and its libFuzzer are, each fuzzer of tests/fuzz then looks for faults for VG_FUZZ_SECONDS, one a core at a time; 20 s each by
 # default, so that all of them take two minutes on two cores: a first look, beside the replay of every seed in the tests of both builds.
 # Every step runs, whatever became of the others; logs are in build/logs.
@@ -14,8 +15,8 @@ usage() {
     cat <<'USAGE'
 Usage: tests/run.sh [--no-packages]          VG_FUZZ_SECONDS=60 tests/run.sh
 
-Builds voxgrad twice (build/release with warnings as errors, build/asan) and runs all tests in both. Prints each step as it ends,
-and ctest's summaries last. Exit status: 0 all passed, 1 something failed, 2 packages are missing and cannot be installed.
+Builds voxgrad three times (build/release, build/asan, build/emu: an emulated GPU; warnings are errors) and runs all tests in the first two,
+those that use a device in the third. Prints each step as it ends, and ctest's summaries last. Exit status: 0 all passed, 1 something failed, 2 packages are missing and cannot be installed.
 
   --no-packages  do not look for or install Debian packages; take what is there
 USAGE
@@ -58,11 +59,14 @@ sources() {
 }
 
 check_format() {
-    sources -name '*.c' -o -name '*.h' -o -name '*.cu' | xargs -0 clang-format --dry-run -Werror
+    sources -name '*.c' -o -name '*.h' -o -name '*.cu' -o -name '*.cpp' | xargs -0 clang-format --dry-run -Werror
 }
 
 check_tidy() {
-    find "$root/src" -name '*.c' -print0 | xargs -0 -n 1 -P "$jobs" clang-tidy -p "$root/build/release" --quiet
+    find "$root/src" -name '*.c' ! -path '*/device/cuda*' ! -path '*/comm/nccl*' -print0 |
+        xargs -0 -n 1 -P "$jobs" clang-tidy -p "$root/build/release" --quiet &&
+        find "$root/src/device" "$root/src/comm" \( -name 'cuda*.c' -o -name 'nccl*.c' \) -print0 |
+        xargs -0 -n 1 -P "$jobs" clang-tidy -p "$root/build/emu" --quiet
 }
 
 build() {
@@ -70,7 +74,9 @@ build() {
 }
 
 run_tests() {
-    cd "$root" && ctest --preset "$1" --parallel "$jobs" --no-tests=error
+    local some=()
+    [ "$1" != emu ] || some=(--tests-regex '^(device|lm|attribution|encoding|comm|emu)/|study/test_demo')
+    cd "$root" && ctest --preset "$1" --parallel "$jobs" --no-tests=error "${some[@]}"
 }
 
 # The lines from "... tests passed" on: how many, which failed, which were skipped.
@@ -126,7 +132,7 @@ main() {
     else
         say format "left out: clang-format 14 or newer is not here"
     fi
-    for variant in release asan; do
+    for variant in release asan emu; do
         step "build-$variant" build "$variant" && step "test-$variant" run_tests "$variant"
     done
     if at_least_14 clang-tidy && [ -e "$root/build/release/compile_commands.json" ]; then
@@ -142,7 +148,7 @@ main() {
         say fuzz "left out: clang with libFuzzer and OpenMP is not here"
     fi
 
-    for variant in asan release; do
+    for variant in emu asan release; do
         [ ! -e "$logs/test-$variant.log" ] || summary "$variant"
     done
     return "$failed"

@@ -8,6 +8,7 @@
 #define VOXGRAD_COMM_H
 
 #include "voxgrad/base.h"
+#include "voxgrad/device.h"
 
 typedef struct vg_comm vg_comm;
 
@@ -80,5 +81,25 @@ vg_status vg_comm_allgather(vg_comm *comm, const void *mine, size_t bytes, void 
  * Collective. Errors: VG_DEFECT (an index missing, twice or out of range), VG_NO_MEMORY. */
 vg_status vg_comm_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices, const double *parts,
                               double *sum);
+
+/* ---- exchange of memory of a device --------------------------------------------------------------------------------- */
+
+/* Lends the ranks' devices to the calls below, until vg_comm_detach. They go by NCCL where every rank drives a GPU of its own (host, PCI
+ * bus id), else by MPI through host memory (pinned, for a GPU); rank 0 says so in one line where GPUs are driven and NCCL is not used. What
+ * arrives is the same bytes either way. A call waits for what was asked of the device before, and has ended on this rank when it returns.
+ * Collective. Errors: VG_DEFECT (attached twice), VG_NO_MEMORY. */
+vg_status vg_comm_attach(vg_comm *comm, vg_device *device);
+
+/* Before the device is closed, after a failure too; nothing where nothing is attached. Collective. */
+void vg_comm_detach(vg_comm *comm);
+
+/* As vg_comm_broadcast, vg_comm_gather and vg_comm_ordered_sum, but `data`, `mine`, `all` (to be given to the device's free), `parts` and
+ * `sum` are memory of the attached device; sizes and indices are the host's. The parts of a sum are moved, then added by the device.
+ * Collective. Errors: those, and VG_DEFECT (nothing attached), VG_NO_DEVICE: a failure of one rank's device or of NCCL, or no answer for
+ * VOXGRAD_LINK_TIMEOUT seconds (environment; 300), is the same status on all ranks, and what is moved afterwards goes by MPI. */
+vg_status vg_comm_device_broadcast(vg_comm *comm, void *data, size_t bytes, int root);
+vg_status vg_comm_device_gather(vg_comm *comm, const void *mine, size_t bytes, int root, void **all, size_t *sizes);
+vg_status vg_comm_device_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices,
+                                     const double *parts, double *sum);
 
 #endif

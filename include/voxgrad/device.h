@@ -16,10 +16,15 @@ typedef enum { VG_F32, VG_F64 } vg_type;
 
 /* ---- arguments of the operations -------------------------------------------------------------------------------- */
 
+/* How much of a float's fraction a product may take of its factors: all 23 bits, 10, or 7; sums are float in any case. A back end may take
+ * more; the CPU takes all. */
+typedef enum { VG_FLOAT32, VG_TF32, VG_BF16 } vg_precision;
+
 /* For i < batch: c_i (m, n) = alpha op(a_i) op(b_i) + beta c_i, x_i at x + i * stride_x elements (a stride of 0 shares one matrix).
  * op(a) is (m, k), op(b) (k, n). beta == 0 never reads c. */
 typedef struct {
     vg_type type;
+    vg_precision precision; /* of VG_F32 */
     bool transpose_a, transpose_b;
     int64_t m, n, k, batch;
     double alpha, beta;
@@ -237,6 +242,10 @@ vg_status vg_device_allocate(vg_device *device, void **memory, int64_t count, si
 
 /* The counted work since the device was opened (for throughput): 2 m n k batch a product. */
 double vg_device_flops(const vg_device *device);
+
+/* What the back end's module exports under this name beside the table (comm's links between GPUs); NULL where it does not, or is no module.
+ */
+void *vg_device_symbol(const vg_device *device, const char *name);
 
 /* The kernels BLAS chose for this processor ("Haswell"), part of a plan's identity. */
 const char *vg_device_blas_core(void);

@@ -1,12 +1,14 @@
 /* encoding: how well features predict responses. Folds; ridge regression that factors once, scores every penalty and reads the
  * responses once; correlations, the null of the shifted stimulus, ceilings, false discovery rates.
  *
- * Rows are volumes (TRs), t of T, run after run; columns are features (p) or voxels (v of V). Nothing here is collective: each rank
- * fits its own tiles of voxels. A result depends on the arguments alone, bit by bit, never on the number of threads. */
+ * Rows are volumes (TRs), t of T, run after run; columns are features (p) or voxels (v of V). Nothing here is collective but
+ * vg_ridge_design_share: each rank fits its own tiles of voxels. A result depends on the arguments alone, bit by bit, never on the number
+ * of threads. */
 #ifndef VOXGRAD_ENCODING_H
 #define VOXGRAD_ENCODING_H
 
 #include "voxgrad/base.h"
+#include "voxgrad/comm.h"
 #include "voxgrad/device.h"
 
 /* A host matrix of either type, row-major, element (i, j) at data[i * ld + j]; owns nothing, may be a mapped file. */
@@ -85,6 +87,11 @@ typedef struct vg_ridge_design vg_ridge_design;
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design);
 void vg_ridge_design_free(vg_ridge_design *design);
 
+/* The design that rank `root` has made comes to all ranks, from device to device, bit by bit what each would have made itself. *design: in
+ * on root, out elsewhere (NULL after a failure); plan: as root's. Collective; `device` is attached to comm. Errors: those of
+ * vg_comm_device_broadcast, VG_DEFECT (ranks differ in their folds). */
+vg_status vg_ridge_design_share(vg_comm *comm, int root, vg_device *device, const vg_ridge_plan *plan, vg_ridge_design **design);
+
 /* The same of the first `principal` principal components of the features (0: all), found anew in every training set: spaces of different
  * size, compared at equal size. */
 vg_status vg_ridge_design_principal(vg_device *device, const vg_ridge_plan *plan, vg_samples features, int64_t principal,
@@ -129,6 +136,10 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
 /* Where a list of spaces may be cut: border (count + 1) becomes 0 at i where spaces i - 1 and i share a product with the responses. A list
  * that is cut elsewhere, and fitted piece by piece with the plan's own tile, gives the same bits. */
 vg_status vg_ridge_borders(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, uint8_t *border);
+
+/* Whether it takes less time to move designs of that cost to another rank than to make them there (32 operations of a factorisation a byte:
+ * 3 GFLOP/s against 0.1 GB/s, or a GPU's 300 against 10). The same on all ranks. */
+bool vg_ridge_sharing_pays(const vg_ridge_cost *cost);
 
 /* Eigendecompositions of training sets made by this process so far. */
 int64_t vg_ridge_factorizations(void);
@@ -226,8 +237,8 @@ void vg_null_order(const int64_t *run_rows, int64_t runs, int64_t shift, int32_t
 void vg_null_count(const double *observed, const double *null, int64_t n, int32_t *exceeded);
 void vg_null_p(const double *observed, const int32_t *exceeded, int64_t draws, int64_t n, double *p);
 
-/* p of a difference, which may be surprising in either direction: twice the smaller tail, at most 1. above, below: draws whose number was no
- * smaller, no larger than the observed one. */
+/* p of a difference, which may be surprising in either direction: twice the smaller tail, at most 1. above, below: draws whose number was
+ * no smaller, no larger than the observed one. */
 double vg_null_p_two_sided(int64_t above, int64_t below, int64_t draws);
 
 /* The largest number that is not NaN (for the max-statistic over voxels and spaces), -inf where there is none; and p of observed (n)

@@ -60,11 +60,12 @@ typedef struct {
 /* memory: bytes of device and host memory that the model may hold, 0: no limit. Where float32 weights do not fit, the blocks are read from
  * the files (as they are kept there, by memory map) and converted one by one whenever they are run; no number changes by that.
  * random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
- * initializer_range (0.02 where it has none), norms 1, biases 0. */
+ * initializer_range (0.02 where it has none), norms 1, biases 0. precision: of products, where the device is faster with less. */
 typedef struct {
     bool random;
     uint64_t seed;
     int64_t memory;
+    vg_precision precision;
 } vg_model_options;
 
 /* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.

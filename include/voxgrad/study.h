@@ -10,7 +10,7 @@
 #include "voxgrad/store.h"
 
 typedef struct {
-    char *name, *path, *init, *dtype;
+    char *name, *path, *init, *dtype, *precision;
     int64_t seed; /* of random weights */
 } vg_study_model;
 

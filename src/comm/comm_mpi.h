@@ -4,15 +4,50 @@
 
 #include <mpi.h>
 
+#include "link.h"
 #include "voxgrad/comm.h"
+
+enum { STAGE_BYTES = 1 << 24 }; /* of host memory, through which a device's memory goes without a link */
 
 struct vg_comm {
     int rank, ranks, local_rank, local_ranks;
     MPI_Comm world; /* MPI_COMM_NULL: this process alone, no call to MPI ever */
+
+    /* what vg_comm_attach found (attach.c) */
+    vg_device *device;
+    const vg_link_ops *ops; /* of the device's module; NULL: a device without links */
+    vg_link *link;          /* NULL: through the host */
+    void *stage;            /* STAGE_BYTES of host memory, pinned by `ops` where there are any */
+    MPI_Request *told;      /* (ranks) messages of a failure (wait.c) */
+    double patience;        /* s to wait for an operation of the link */
 };
 
 /* VG_OK, or VG_NO_DEVICE with MPI's own words. */
 vg_status vg_mpi_status(int code, const char *what);
 #define VG_MPI(call, what) VG_TRY(vg_mpi_status((call), (what)))
+
+/* ---- exchange.c --------------------------------------------------------------------------------------------------- */
+
+vg_status vg_comm_sizes(vg_comm *comm, size_t bytes, size_t *sizes);              /* of all ranks */
+vg_status vg_comm_total(const vg_comm *comm, const size_t *sizes, size_t *total); /* VG_NO_MEMORY: overflow */
+vg_status vg_comm_send(vg_comm *comm, const void *data, size_t bytes, int to);    /* of any size */
+vg_status vg_comm_receive(vg_comm *comm, void *data, size_t bytes, int from);
+
+/* Where among the gathered parts each of `total` lies: place (total), as every rank's `indices` say; to be given to free(). Collective. */
+vg_status vg_comm_places(vg_comm *comm, int64_t total, int64_t count, const int64_t *indices, int64_t **place);
+
+/* ---- attach.c, wait.c --------------------------------------------------------------------------------------------- */
+
+/* Where a rank's device is; bus "" where it has no links. */
+typedef struct {
+    char host[256], bus[VG_LINK_BUS];
+} vg_link_place;
+
+/* Whether every rank drives a GPU of its own, so that links can be made; else why not, in words ("" where no rank drives any). */
+bool vg_link_places_differ(const vg_link_place *places, int ranks, char *why, size_t size);
+
+/* Waits for the operation that this rank started with the status `started`: the same status on all ranks. After a failure the link is given
+ * up on all of them. Collective. */
+vg_status vg_link_wait(vg_comm *comm, vg_status started);
 
 #endif

@@ -22,37 +22,53 @@ vg_status vg_comm_broadcast(vg_comm *comm, void *data, size_t bytes, int root)
     return VG_OK;
 }
 
-static vg_status send_bytes(vg_comm *comm, const void *data, size_t bytes, int to)
+vg_status vg_comm_send(vg_comm *comm, const void *data, size_t bytes, int to)
 {
     for (size_t at = 0; at < bytes; at += PIECE)
         VG_MPI(MPI_Send((const char *)data + at, piece_size(bytes - at), MPI_BYTE, to, TAG, comm->world), "sending");
     return VG_OK;
 }
 
-static vg_status receive_bytes(vg_comm *comm, void *data, size_t bytes, int from)
+vg_status vg_comm_receive(vg_comm *comm, void *data, size_t bytes, int from)
 {
     for (size_t at = 0; at < bytes; at += PIECE)
         VG_MPI(MPI_Recv((char *)data + at, piece_size(bytes - at), MPI_BYTE, from, TAG, comm->world, MPI_STATUS_IGNORE), "receiving");
     return VG_OK;
 }
 
-/* Room for the pieces of all ranks; the same answer on every rank. */
-static vg_status make_room(const vg_comm *comm, const size_t *sizes, bool wanted, void **all, size_t *total)
+vg_status vg_comm_total(const vg_comm *comm, const size_t *sizes, size_t *total)
 {
     *total = 0;
     for (int r = 0; r < comm->ranks; r++)
         if (__builtin_add_overflow(*total, sizes[r], total) || *total > PTRDIFF_MAX)
             return vg_fail(VG_NO_MEMORY, "the pieces of %d ranks are together more than any memory holds", comm->ranks);
+    return VG_OK;
+}
+
+vg_status vg_comm_sizes(vg_comm *comm, size_t bytes, size_t *sizes)
+{
+    uint64_t size = bytes;
+    _Static_assert(sizeof(size_t) == sizeof size, "sizes travel as 64 bits");
+    sizes[comm->rank] = bytes;
+    if (comm->ranks > 1)
+        VG_MPI(MPI_Allgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world), "gathering sizes");
+    return VG_OK;
+}
+
+/* Room for the pieces of all ranks; the same answer on every rank. */
+static vg_status make_room(const vg_comm *comm, const size_t *sizes, bool wanted, void **all, size_t *total)
+{
+    VG_TRY(vg_comm_total(comm, sizes, total));
     return wanted ? vg_allocate(all, (int64_t)*total, 1, "bytes from all ranks") : VG_OK;
 }
 
 static vg_status collect(vg_comm *comm, const void *mine, const size_t *sizes, int root, char *all)
 {
     if (comm->rank != root)
-        return send_bytes(comm, mine, sizes[comm->rank], root);
+        return vg_comm_send(comm, mine, sizes[comm->rank], root);
     for (int r = 0; r < comm->ranks; all += sizes[r++]) {
         if (r != root)
-            VG_TRY(receive_bytes(comm, all, sizes[r], r));
+            VG_TRY(vg_comm_receive(comm, all, sizes[r], r));
         else if (sizes[r] > 0 && all != NULL)
             memcpy(all, mine, sizes[r]);
     }
@@ -63,12 +79,7 @@ static vg_status gather(vg_comm *comm, const void *mine, size_t bytes, int root,
 {
     size_t total;
     *all = NULL;
-    sizes[comm->rank] = bytes;
-    if (comm->ranks > 1) {
-        uint64_t size = bytes;
-        _Static_assert(sizeof(size_t) == sizeof size, "sizes travel as 64 bits");
-        VG_MPI(MPI_Allgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world), "gathering sizes");
-    }
+    VG_TRY(vg_comm_sizes(comm, bytes, sizes));
     vg_status status;
     VG_AGREE_GO(comm, make_room(comm, sizes, everywhere || comm->rank == root, all, &total));
     VG_GO(collect(comm, mine, sizes, root, *all));
@@ -110,6 +121,29 @@ static vg_status order_parts(const int64_t *indices, size_t found, int64_t total
     return VG_OK;
 }
 
+vg_status vg_comm_places(vg_comm *comm, int64_t total, int64_t count, const int64_t *indices, int64_t **place)
+{
+    size_t *sizes = NULL, found = 0;
+    void *all = NULL;
+    vg_status status = VG_NEW(&sizes, comm->ranks, "ranks");
+    *place = NULL;
+    if (status == VG_OK)
+        status = VG_NEW(place, total, "parts of a sum");
+    VG_AGREE_GO(comm, status);
+    VG_GO(vg_comm_allgather(comm, indices, (size_t)count * sizeof *indices, &all, sizes));
+    for (int r = 0; r < comm->ranks; r++)
+        found += sizes[r] / sizeof *indices;
+    status = order_parts(all, found, total, *place);
+done:
+    free(sizes);
+    free(all);
+    if (status != VG_OK) {
+        free(*place);
+        *place = NULL;
+    }
+    return status;
+}
+
 static void add_in_order(const double *parts, const int64_t *place, int64_t total, int64_t width, double *sum)
 {
     for (int64_t j = 0; j < width; j++)
@@ -140,19 +174,12 @@ vg_status vg_comm_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int6
     int64_t *place = NULL, slice = SLICE_BYTES / 8 / (total > 0 ? total : 1);
     size_t *sizes = NULL;
     double *mine = NULL;
-    void *all = NULL;
     slice = slice < 1 ? 1 : slice > length ? length : slice;
+    VG_TRY(vg_comm_places(comm, total, count, indices, &place));
     status = VG_NEW(&sizes, comm->ranks, "ranks");
-    if (status == VG_OK)
-        status = VG_NEW(&place, total, "parts of a sum");
     if (status == VG_OK)
         status = VG_NEW(&mine, count * slice, "numbers of a sum");
     VG_AGREE_GO(comm, status);
-    VG_GO(vg_comm_allgather(comm, indices, (size_t)count * sizeof *indices, &all, sizes));
-    size_t found = 0;
-    for (int r = 0; r < comm->ranks; r++)
-        found += sizes[r] / sizeof *indices;
-    VG_GO(order_parts(all, found, total, place));
     for (int64_t first = 0; first < length; first += slice)
         VG_GO(
             sum_slice(comm, place, total, length, count, parts, first, length - first < slice ? length - first : slice, mine, sizes, sum));
@@ -161,6 +188,5 @@ done:
     free(place);
     free(sizes);
     free(mine);
-    free(all);
     return status;
 }

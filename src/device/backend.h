@@ -25,4 +25,28 @@ typedef vg_status vg_cuda_open_function(const vg_backend_host *host, int gpu, in
 
 vg_status vg_cpu_open(int threads, vg_device **device);
 
+/* What every back end asks of a product, and the message where it is not so. */
+#define VG_GEMM_FAULT "gemm: m %lld, n %lld, k %lld, batch %lld do not go with lda %lld, ldb %lld, ldc %lld, stride_c %lld"
+#define VG_GEMM_NUMBERS(g)                                                                                                    \
+    (long long)(g)->m, (long long)(g)->n, (long long)(g)->k, (long long)(g)->batch, (long long)(g)->lda, (long long)(g)->ldb, \
+        (long long)(g)->ldc, (long long)(g)->stride_c
+static inline bool vg_gemm_is_fine(const vg_gemm *g)
+{
+    int64_t columns_a = g->transpose_a ? g->m : g->k, columns_b = g->transpose_b ? g->k : g->n;
+    return g->m >= 0 && g->n >= 0 && g->k >= 0 && g->batch >= 0 && g->lda >= columns_a && g->ldb >= columns_b && g->ldc >= g->n &&
+           g->k <= INT32_MAX && g->lda <= INT32_MAX && g->ldb <= INT32_MAX && g->ldc <= INT32_MAX &&
+           (g->batch < 2 || g->m == 0 || g->n == 0 || g->stride_c != 0);
+}
+
+/* One matrix b for all items whose rows of a and c follow on each other: one tall product. */
+static inline vg_gemm vg_gemm_joined(const vg_gemm *g)
+{
+    vg_gemm tall = *g;
+    if (g->batch > 1 && !g->transpose_a && g->stride_b == 0 && g->stride_a == g->m * g->lda && g->stride_c == g->m * g->ldc) {
+        tall.m *= g->batch;
+        tall.batch = 1;
+    }
+    return tall;
+}
+
 #endif

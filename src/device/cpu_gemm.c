@@ -63,33 +63,11 @@ static void zero_or_scale(const vg_gemm *g, int64_t item)
         }
 }
 
-static vg_status check(const vg_gemm *g)
-{
-    int64_t columns_a = g->transpose_a ? g->m : g->k, columns_b = g->transpose_b ? g->k : g->n;
-    bool fine = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->batch >= 0 && g->lda >= columns_a && g->ldb >= columns_b && g->ldc >= g->n &&
-                g->k <= INT32_MAX && g->lda <= INT32_MAX && g->ldb <= INT32_MAX && g->ldc <= INT32_MAX &&
-                (g->batch < 2 || g->m == 0 || g->n == 0 || g->stride_c != 0);
-    return fine ? VG_OK
-                : vg_fail(VG_DEFECT, "gemm: m %lld, n %lld, k %lld, batch %lld do not go with lda %lld, ldb %lld, ldc %lld, stride_c %lld",
-                          (long long)g->m, (long long)g->n, (long long)g->k, (long long)g->batch, (long long)g->lda, (long long)g->ldb,
-                          (long long)g->ldc, (long long)g->stride_c);
-}
-
-/* One matrix b for all items whose rows of a and c follow on each other: one tall product. */
-static vg_gemm join_items(const vg_gemm *g)
-{
-    vg_gemm tall = *g;
-    if (g->batch > 1 && !g->transpose_a && g->stride_b == 0 && g->stride_a == g->m * g->lda && g->stride_c == g->m * g->ldc) {
-        tall.m *= g->batch;
-        tall.batch = 1;
-    }
-    return tall;
-}
-
 vg_status vg_cpu_gemm(vg_device *d, const vg_gemm *asked)
 {
-    VG_TRY(check(asked));
-    vg_gemm joined = join_items(asked);
+    if (!vg_gemm_is_fine(asked))
+        return vg_fail(VG_DEFECT, VG_GEMM_FAULT, VG_GEMM_NUMBERS(asked));
+    vg_gemm joined = vg_gemm_joined(asked);
     const vg_gemm *g = &joined;
     if (g->m == 0 || g->n == 0 || g->batch == 0)
         return VG_OK;

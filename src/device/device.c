@@ -133,6 +133,12 @@ double vg_device_flops(const vg_device *device)
     return ((const vg_backend *)device->state)->flops;
 }
 
+void *vg_device_symbol(const vg_device *device, const char *name)
+{
+    void *module = ((const vg_backend *)device->state)->module;
+    return module != NULL ? dlsym(module, name) : NULL;
+}
+
 const char *vg_device_blas_core(void)
 {
     return openblas_get_corename();

@@ -170,3 +170,8 @@ vg_status vg_ridge_borders(const vg_ridge_plan *plan, const int64_t *columns, in
     free(widths);
     return VG_OK;
 }
+
+bool vg_ridge_sharing_pays(const vg_ridge_cost *cost)
+{
+    return cost->design_flops > 32 * cost->design_bytes;
+}

@@ -26,7 +26,8 @@ vg_status vg_engine_own(vg_engine *engine, void **memory, int64_t count, size_t 
 
 vg_status vg_product(vg_engine *engine, vg_extents size, vg_factor a, vg_factor b, double scale, float *c, int64_t ldc, int64_t stride)
 {
-    vg_gemm g = {.transpose_a = a.transposed, .transpose_b = b.transposed, .alpha = 1.0, .beta = scale};
+    vg_gemm g = {
+        .precision = engine->model->precision, .transpose_a = a.transposed, .transpose_b = b.transposed, .alpha = 1.0, .beta = scale};
     g.batch = size.batch, g.m = size.m, g.n = size.n, g.k = size.k;
     g.a = a.data, g.lda = a.ld, g.stride_a = a.stride;
     g.b = b.data, g.ldb = b.ld, g.stride_b = b.stride;

@@ -385,6 +385,7 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
     vg_arena arena = {.size = bytes};
     VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
+    model->bytes = bytes;
     return take_weights(&arena, model);
 }
 
@@ -466,6 +467,9 @@ static vg_status open_model(vg_model *model, const char *folder, const vg_model_
 {
     size_t bytes;
     VG_TRY(read_config(folder, model));
+    model->precision = options->precision;
+    if (options->precision != VG_FLOAT32)
+        model->hash = vg_crc32c(model->hash, &options->precision, sizeof options->precision);
     if (options->random)
         return draw_model(model, options);
     VG_TRY(measure(model, &bytes));
@@ -533,14 +537,14 @@ void vg_model_close(vg_model *model)
     free(model);
 }
 
-vg_device *vg_model_device(const vg_model *model)
-{
-    return model->device;
-}
-
 size_t vg_model_bytes(const vg_model *model)
 {
     return model->bytes;
+}
+
+vg_device *vg_model_device(const vg_model *model)
+{
+    return model->device;
 }
 
 bool vg_model_is_streamed(const vg_model *model)

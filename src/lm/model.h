@@ -117,9 +117,10 @@ typedef struct {
 struct vg_model {
     vg_device *device;
     vg_config config;
-    vg_stream *stream; /* NULL: all blocks are there */
-    size_t bytes;      /* device and host memory that it holds */
-    float *memory;     /* device: all that follows */
+    vg_precision precision; /* of products */
+    vg_stream *stream;      /* NULL: all blocks are there */
+    size_t bytes;           /* device and host memory that it holds */
+    float *memory;          /* device: all that follows */
     float *embedding, *position;
     vg_norm_weights final_norm;
     vg_linear head;

@@ -7,8 +7,12 @@
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
     int64_t *columns; /* of the spaces */
-    double flops, engine_bytes;
+    double flops, engine_bytes, model_bytes, fit_bytes;
 } estimate;
+
+/* What the CUDA back end takes for itself: cuBLAS's workspace and the edges of allocations; of a fit, products of a voxel's basis
+ * functions. */
+enum { OWN = 48 << 20, GRAM = 32 * 32 * 8 };
 
 static vg_status add_space(estimate *e, int64_t columns)
 {
@@ -32,6 +36,8 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                 1e-6 * (double)vg_model_bytes(explained.model),
                 vg_model_is_streamed(explained.model) ? "its blocks brought one by one" : "all of it in memory",
                 (long long)vg_attribution_batch(explained.attributions[0]));
+        double bytes = (double)vg_model_bytes(explained.model);
+        e->model_bytes = bytes > e->model_bytes ? bytes : e->model_bytes;
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];
@@ -126,7 +132,7 @@ static int64_t overlap(const vg_study *study, const subject_runs *runs, const vg
     return count;
 }
 
-static vg_status print_costs(const vg_study *study, const estimate *e, const vg_folds *folds, int64_t voxels, int64_t shortest, FILE *out)
+static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, int64_t voxels, int64_t shortest, FILE *out)
 {
     const vg_align_options options = vg_align_of(study, 0);
     vg_ridge_plan plan = {.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
@@ -143,11 +149,12 @@ static vg_status print_costs(const vg_study *study, const estimate *e, const vg_
     if (study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0)
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
     fprintf(out, "memory a rank: fits %.0f MB\n", (cost.design_bytes + cost.fit_bytes) / 1e6);
+    e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
     return vg_null_check(study, shortest, cost.voxel_flops * (double)voxels, out);
 }
 
 /* As the first subject's runs have it. */
-static vg_status check_fit(const vg_study *study, const estimate *e, const subject_runs *runs, int64_t voxels, int64_t shortest, FILE *out)
+static vg_status check_fit(const vg_study *study, estimate *e, const subject_runs *runs, int64_t voxels, int64_t shortest, FILE *out)
 {
     vg_folds *folds;
     int64_t gap = vg_fold_gap(study);
@@ -173,7 +180,7 @@ static vg_status check_fit(const vg_study *study, const estimate *e, const subje
     return status;
 }
 
-static vg_status check_responses(const vg_study *study, const estimate *e, FILE *out)
+static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
 {
     int64_t total = 0, shortest = INT64_MAX;
     subject_runs first = {0};
@@ -233,6 +240,8 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)
         VG_TRY(check_responses(study, e, out));
+    double peak = (e->model_bytes + e->engine_bytes > e->fit_bytes ? e->model_bytes + e->engine_bytes : e->fit_bytes) + OWN;
+    fprintf(out, "peak device memory: at most %.0f bytes (%.2f GB) a rank that drives a GPU\n", peak, peak / 1e9);
     fprintf(out, "The study is whole.\n");
     return VG_OK;
 }

@@ -254,6 +254,7 @@ static vg_status fit_all(fit_job *job)
     vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
     for (job->chunk_at = 0; job->chunk_at < job->chunk_count; job->chunk_at++) {
         int64_t first = job->chunk[job->chunk_at], count = job->chunk[job->chunk_at + 1] - first;
+        VG_TRY(vg_fit_share(job, first, count));
         VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
         VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
@@ -273,6 +274,7 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     if (study->responses.subject_count == 0)
         return vg_fail(VG_INVALID, "%s: responses.subjects: is missing: a list of {name, runs: {STORY: file}}", study->path);
     VG_AGREE(job->comm, vg_device_open(study->device, vg_comm_local_rank(job->comm), vg_thread_count(study, job->comm), &job->device));
+    VG_TRY(vg_comm_attach(job->comm, job->device));
     VG_TRY(vg_store_verify(job->comm, features_path, &summed));
     VG_AGREE(job->comm, vg_fit_collect_spaces(job, features_path));
     VG_AGREE(job->comm, vg_fit_open_subjects(job));
@@ -322,6 +324,7 @@ static void free_job(fit_job *job)
     if (job->listed != NULL)
         vg_features_list_free(job->listed, job->listed_count);
     vg_store_close(job->features);
+    vg_comm_detach(job->comm);
     vg_device_close(job->device);
     free(job->scores);
     free(job->plain);

@@ -1,6 +1,6 @@
 /* fit: the state of a fit, shared by its files: fit_spaces.c, fit_subjects.c, fit_regions.c (what is there), fit_nuisance.c, fit_scores.c
  * (what is fitted), fit_layout.c (what will be written), fit.c (groups, tiles, the run), fit_blocks.c (tiles of voxels through the ridge),
- * fit_summary.c (regions and groups). Known to study alone. */
+ * fit_share.c (designs from rank to rank), fit_summary.c (regions and groups). Known to study alone. */
 #ifndef VOXGRAD_STUDY_FIT_H
 #define VOXGRAD_STUDY_FIT_H
 
@@ -113,6 +113,9 @@ vg_status vg_fit_layout(fit_job *job);
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 void vg_fit_chunk_end(fit_job *job);
 
+/* The design of one space for a group. Not collective. */
+vg_status vg_fit_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design);
+
 /* Spaces that are cut for families of equal size join the list; and go (families.c). */
 vg_status vg_families_cut(fit_job *job);
 void vg_families_uncut(fit_space *space);
@@ -149,6 +152,10 @@ vg_status vg_fit_score(const fit_job *job, int64_t group, int64_t count, vg_samp
 
 /* Labels of voxels first .. first + count - 1 for ridge.alpha region or global, numbers from *labels on, which is moved on; NULL: voxel. */
 vg_status vg_fit_labels(const fit_job *job, const fit_subject *subject, int64_t first, int64_t count, int32_t *label, int64_t *labels);
+
+/* Designs of the chunk that cost more to make than to move (fit_share.c): each is made by one rank and brought to all; vg_fit_designs finds
+ * them there and makes the others where they are needed. Collective. */
+vg_status vg_fit_share(fit_job *job, int64_t first, int64_t count);
 
 /* The design of one space for the subjects of a group, before it is factored: x.data to be given to free(). */
 vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *x);

@@ -85,7 +85,7 @@ vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_
     return VG_OK;
 }
 
-static vg_status make_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design)
+vg_status vg_fit_design(const fit_job *job, const fit_group *group, const fit_space *space, vg_ridge_design **design)
 {
     vg_matrix x;
     VG_TRY(vg_fit_features(job, group, space, &x));
@@ -100,7 +100,7 @@ vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t cou
     vg_ridge_design **designs = job->designs + group * job->chunk_size;
     for (int64_t i = 0; i < count && !vg_fit_regressed(job->study); i++)
         if (designs[i] == NULL)
-            VG_TRY(make_design(job, &job->groups[group], &job->spaces[first + i], &designs[i]));
+            VG_TRY(vg_fit_design(job, &job->groups[group], &job->spaces[first + i], &designs[i]));
     return vg_nuisance_designs(job, group, first, count);
 }
 

@@ -108,6 +108,8 @@ const vg_key vg_model_keys[] = {
     {"name", VG_KEY_TEXT, AT(name), NULL, NULL, 0, 0, NULL, "its name in files and tables"},
     {"path", VG_KEY_PATH, AT(path), NULL, NULL, 0, 0, NULL, "folder with config.json, model.safetensors, tokenizer.json"},
     {"dtype", VG_KEY_TEXT, AT(dtype), "float32", "float32", 0, 0, NULL, "numbers that the model computes in"},
+    {"precision", VG_KEY_TEXT, AT(precision), "float32", "float32|tf32|bf16", 0, 0, NULL,
+     "what a GPU's products may take of their factors: all, 10 or 7 bits of the fraction (faster); a CPU takes all"},
     {"init", VG_KEY_TEXT, AT(init), "trained", "trained|random", 0, 0, NULL, "random: an untrained copy of the same shape"},
     {"seed", VG_KEY_WHOLE, AT(seed), "0", NULL, 0, 0, NULL, "of random weights"},
     {0},

@@ -188,6 +188,9 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
     const int64_t program = 100000000, share = (memory - program) / study->model_count; /* program: its own memory and its libraries' */
     const vg_model_options options = {.random = strcmp(model->init, "random") == 0,
                                       .seed = (uint64_t)model->seed,
+                                      .precision = strcmp(model->precision, "tf32") == 0   ? VG_TF32
+                                                   : strcmp(model->precision, "bf16") == 0 ? VG_BF16
+                                                                                           : VG_FLOAT32,
                                       .memory = share > 1 ? (int64_t)(0.8 * (double)share) : 1};
     vg_tokenizer *tokenizer = NULL;
     vg_space_request *requests = NULL;

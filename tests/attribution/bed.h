@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "npy.h"
 #include "voxgrad/attribution.h"
 
@@ -222,7 +223,7 @@ static inline void open_bed(const char *folder, bed *b)
     npy ids = golden("ids"), first = golden("first");
     b->rows = golden("rows");
     b->longs = golden("long");
-    must(vg_device_open("cpu", 0, 1, &b->device));
+    must(vg_device_open(test_device_spec(), 0, 1, &b->device));
     must(vg_model_open(b->device, folder, NULL, &b->model));
     b->passage = (vg_passage){.words = first.count - 1, .tokens = ids.count};
     must(VG_NEW(&b->passage.ids, ids.count, "test"));

@@ -1,7 +1,9 @@
 /* Protects: every operation of the device table, on every back end there is. Each row of the table is an operation, its shapes (none, odd,
  * with gaps, shared, large enough for several threads) and the shapes it is timed with. Against float64; derivatives against central
  * differences and against each other; the same bits for 1, 2 and 3 threads; nothing changed but results.
- * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive). */
+ * test_device --bench [OPERATION [SPEC [THREADS]]]: times the same operations (on a shared machine with OMP_WAIT_POLICY=passive);
+ * --count [OPERATION]: only says the bytes or FLOPs of a call. OPERATION `all`, or `ceilings`: what a GPU can do at best, a copy of 400 MB
+ * and large products (bench/gpu.sh). */
 #include "bed.h"
 #include "cases_linear.h"
 #include "cases_nonlinear.h"
@@ -159,18 +161,23 @@ static const operation operations[] = {
 
 enum { OPERATIONS = sizeof operations / sizeof *operations, DEVICES = 5 };
 
-/* The first of each back end is compared with the reference, the others with the first, bit by bit. */
+/* The first of each back end is compared with the reference, the others with the first, bit by bit. order: of an emulated GPU's threads and
+ * streams (tests/emu/emu.h). */
 static struct {
-    const char *spec;
+    const char *spec, *order;
     int threads;
     vg_device *device;
-} devices[DEVICES] = {{"cpu", 1, NULL}, {"cpu", 2, NULL}, {"cpu", 3, NULL}, {"cuda", 0, NULL}, {"cuda", 0, NULL}};
+} devices[DEVICES] = {
+    {"cpu", "", 1, NULL}, {"cpu", "", 2, NULL}, {"cpu", "", 3, NULL}, {"cuda", "forward", 0, NULL}, {"cuda", "backward", 0, NULL}};
 
 static void open_devices(void)
 {
+    const char *wanted = getenv("VG_DEVICE");
+    bool needed = wanted != NULL && strcmp(wanted, "cuda") == 0;
     for (int i = 0; i < DEVICES; i++) {
+        setenv("VG_EMU_ORDER", devices[i].order, 1);
         vg_status status = vg_device_open(devices[i].spec, 0, devices[i].threads, &devices[i].device);
-        if (status != VG_OK && (status != VG_NO_DEVICE || strcmp(devices[i].spec, "cuda") != 0)) {
+        if (status != VG_OK && (status != VG_NO_DEVICE || needed || strcmp(devices[i].spec, "cuda") != 0)) {
             fprintf(stderr, "%s: %s\n", devices[i].spec, vg_message());
             exit(1);
         }
@@ -201,24 +208,34 @@ static void operation_is_right(void **state)
     printf("%s: largest error %.2f of what is allowed\n", o->name, worst);
 }
 
-static void time_operation(const operation *o, vg_device *device)
+/* One line a shape: how long a call takes, or, counted, what it does. */
+static void time_operation(const operation *o, vg_device *device, bool counted)
 {
     for (int t = 0; t < o->timings; t++) {
-        bed b = {.device = device, .timed = true, .what = o->name, .shape = o->timing[t]};
+        bed b = {.device = device, .timed = true, .counted = counted, .what = o->name, .shape = o->timing[t]};
         o->run(&b);
         bed_clear(&b);
         printf("%-16s", o->name);
         for (int i = 0; i < 10; i++)
             printf(" %lld", (long long)b.shape[i]);
-        double work = 1e-9 * (b.flops > 0 ? b.flops : b.bytes);
-        printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, work / b.best,
-               b.flops > 0 ? "GFLOP/s" : "GB/s", work / b.processor);
+        double work = b.flops > 0 ? b.flops : b.bytes;
+        if (counted)
+            printf("   %.0f %s\n", work, b.flops > 0 ? "FLOPs" : "bytes");
+        else
+            printf("   best %.3f ms, median %.3f ms: %.1f %s, a core %.1f\n", 1e3 * b.best, 1e3 * b.median, 1e-9 * work / b.best,
+                   b.flops > 0 ? "GFLOP/s" : "GB/s", 1e-9 * work / b.processor);
         fflush(stdout);
     }
 }
 
+static const shape ceiling_copies[] = {{1, 100000000}};
+static const shape ceiling_products[] = {{VG_F32, 0, 0, 8192, 8192, 8192, 1}, {VG_F64, 0, 0, 8192, 8192, 8192, 1}};
+static const operation ceilings[] = {{"copy", case_copy, 0, NULL, LIST(ceiling_copies)},
+                                     {"gemm", case_gemm, 0, NULL, LIST(ceiling_products)}};
+
 static int time_operations(int argc, char **argv)
 {
+    bool counted = strcmp(argv[1], "--count") == 0;
     const char *name = argc > 2 ? argv[2] : "", *spec = argc > 3 ? argv[3] : "cpu";
     vg_device *device;
     if (vg_device_open(spec, 0, argc > 4 ? atoi(argv[4]) : 0, &device) != VG_OK) {
@@ -226,16 +243,18 @@ static int time_operations(int argc, char **argv)
         return 1;
     }
     printf("%s\n", device->name);
+    for (int i = 0; i < 2 && strcmp(name, "ceilings") == 0; i++)
+        time_operation(&ceilings[i], device, false);
     for (int i = 0; i < OPERATIONS; i++)
         if (*name == '\0' || strcmp(name, "all") == 0 || strcmp(name, operations[i].name) == 0)
-            time_operation(&operations[i], device);
+            time_operation(&operations[i], device, counted);
     vg_device_close(device);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+    if (argc > 1 && (strcmp(argv[1], "--bench") == 0 || strcmp(argv[1], "--count") == 0))
         return time_operations(argc, argv);
     open_devices();
     struct CMUnitTest tests[OPERATIONS];

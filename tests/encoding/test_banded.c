@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "twin.h"
 
 static vg_device *device;
@@ -16,7 +17,7 @@ enum { ALPHAS = 6 };
 static int open_device(void **state)
 {
     (void)state;
-    return vg_device_open("cpu", 0, 2, &device) == VG_OK ? 0 : -1;
+    return vg_device_open(test_device_spec(), 0, 2, &device) == VG_OK ? 0 : -1;
 }
 
 static int close_device(void **state)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "ridge.h"
 #include "twin.h"
 
@@ -15,7 +16,7 @@ static vg_device *device;
 static int open_device(void **state)
 {
     (void)state;
-    return vg_device_open("cpu", 0, 2, &device) == VG_OK ? 0 : -1;
+    return vg_device_open(test_device_spec(), 0, 2, &device) == VG_OK ? 0 : -1;
 }
 
 static int close_device(void **state)
@@ -361,7 +362,7 @@ static void test_threads_change_nothing_and_company_little(void **state)
     }
     for (int threads = 1; threads <= 5; threads += 2) {
         vg_device *other;
-        ASSERT_OK(vg_device_open("cpu", 0, threads, &other));
+        ASSERT_OK(vg_device_open(test_device_spec(), 0, threads, &other));
         vg_ridge_design *designs[SPACES];
         int64_t before = vg_ridge_factorizations();
         for (int i = 0; i < SPACES; i++)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <math.h>
 
+#include "device.h"
 #include "npy.h"
 #include "twin.h"
 
@@ -108,7 +109,7 @@ static void check_all(vg_type type)
 {
     npy inputs = npy_read("ridge_inputs.npy"), outputs = npy_read("ridge_outputs.npy");
     vg_device *device;
-    assert_int_equal(vg_device_open("cpu", 0, 0, &device), VG_OK);
+    assert_int_equal(vg_device_open(test_device_spec(), 0, 0, &device), VG_OK);
     const double *at = inputs.data, *expected = outputs.data;
     int64_t number = 0;
     for (; at < inputs.data + inputs.count; number++) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "npy.h"
 #include "voxgrad/encoding.h"
 
@@ -304,7 +305,7 @@ static void test_null_keeps_its_promise(void **state)
     vg_device *device;
     vg_folds *folds;
     vg_ridge_design *design;
-    assert_int_equal(vg_device_open("cpu", 0, 0, &device), VG_OK);
+    assert_int_equal(vg_device_open(test_device_spec(), 0, 0, &device), VG_OK);
     assert_int_equal(
         vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 4, .inner_folds = 3, .gap = 5}, &folds), VG_OK);
     vg_ridge_plan plan = {.folds = folds, .alphas = (double[]){1, 100, 1e4}, .alpha_count = 3, .type = VG_F32};

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "npy.h"
 #include "voxgrad/lm.h"
 
@@ -867,7 +868,7 @@ int main(void)
         cmocka_unit_test(memory_and_work_are_known_beforehand),
         cmocka_unit_test(bad_batches_are_refused),
     };
-    if (vg_device_open("cpu", 0, 0, &device) != VG_OK) {
+    if (vg_device_open(test_device_spec(), 0, 0, &device) != VG_OK) {
         fprintf(stderr, "%s\n", vg_message());
         return 1;
     }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "model.h"
 #include "safetensors.h"
 
@@ -422,7 +423,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_random_copy_is_untrained, make_folder, remove_folder),
         cmocka_unit_test(matrices_are_turned_as_the_engine_reads_them),
     };
-    if (vg_device_open("cpu", 0, 0, &device) != VG_OK) {
+    if (vg_device_open(test_device_spec(), 0, 0, &device) != VG_OK) {
         fprintf(stderr, "%s\n", vg_message());
         return 1;
     }

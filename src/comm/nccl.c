@@ -1,0 +1,176 @@
+/* nccl: links between GPUs by NCCL, one GPU a rank (link.h). Part of the CUDA module alone. Communicators are non-blocking, so that a rank
+ * whose neighbour fails can give up. Only bytes are moved: the order of sums inside ncclAllReduce and ncclReduce depends on the ranks and
+ * the wires, so they may serve integers, least and largest values, and none is needed here (architecture.md, "Plan, blocks, determinism").
+ * Operations run on a stream of their own; what was asked of the device before has ended when one starts (exchange_device.c). */
+#include <assert.h>
+#include <cuda_runtime_api.h>
+#include <nccl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "link.h"
+
+struct vg_link {
+    ncclComm_t comm; /* NULL once given up */
+    cudaStream_t stream;
+    int rank, ranks;
+    const char *what; /* is under way */
+    char bus[VG_LINK_BUS];
+};
+
+static const vg_link_host *host;
+
+static vg_status cuda_status(cudaError_t code, const char *call, int line, const char *bus)
+{
+    if (code == cudaSuccess)
+        return VG_OK;
+    return host->fail(code == cudaErrorMemoryAllocation ? VG_NO_MEMORY : VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s", __FILE__, line,
+                      call, bus, cudaGetErrorString(code));
+}
+#define CUDA(call, bus) VG_TRY(cuda_status((call), #call, __LINE__, (bus)))
+
+/* What a non-blocking call has only begun is no failure: poll says how it ended. */
+static vg_status nccl_status(ncclResult_t code, const char *call, int line, const vg_link *link)
+{
+    if (code == ncclSuccess || code == ncclInProgress)
+        return VG_OK;
+    const char *more = ncclGetLastError(link != NULL ? link->comm : NULL);
+    return host->fail(VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s (%s)", __FILE__, line, call, link != NULL ? link->bus : "?",
+                      ncclGetErrorString(code), more != NULL ? more : "");
+}
+#define NCCL(call, link) VG_TRY(nccl_status((call), #call, __LINE__, (link)))
+
+static vg_status find_bus(char bus[VG_LINK_BUS])
+{
+    int device = -1;
+    CUDA(cudaGetDevice(&device), "?");
+    CUDA(cudaDeviceGetPCIBusId(bus, VG_LINK_BUS, device), "?");
+    return VG_OK;
+}
+
+static vg_status pin(size_t bytes, void **memory)
+{
+    CUDA(cudaHostAlloc(memory, bytes, cudaHostAllocDefault), "?");
+    return VG_OK;
+}
+
+static void unpin(void *memory)
+{
+    cudaFreeHost(memory);
+}
+
+static vg_status make_name(char name[VG_LINK_NAME])
+{
+    ncclUniqueId id;
+    NCCL(ncclGetUniqueId(&id), NULL);
+    static_assert(sizeof id.internal == VG_LINK_NAME, "a link's name is NCCL's");
+    memcpy(name, id.internal, VG_LINK_NAME);
+    return VG_OK;
+}
+
+static vg_status begin_join(const char name[VG_LINK_NAME], vg_link *link)
+{
+    ncclUniqueId id;
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    memcpy(id.internal, name, VG_LINK_NAME);
+    VG_TRY(find_bus(link->bus));
+    CUDA(cudaStreamCreateWithFlags(&link->stream, cudaStreamNonBlocking), link->bus);
+    NCCL(ncclCommInitRankConfig(&link->comm, link->ranks, id, link->rank, &config), link);
+    return VG_OK;
+}
+
+static void leave(vg_link *link, bool finished)
+{
+    if (link == NULL)
+        return;
+    if (link->comm != NULL && finished)
+        ncclCommDestroy(link->comm);
+    else if (link->comm != NULL)
+        ncclCommAbort(link->comm);
+    if (link->stream != NULL)
+        cudaStreamDestroy(link->stream);
+    free(link);
+}
+
+static vg_status join(const char name[VG_LINK_NAME], int rank, int ranks, vg_link **made)
+{
+    vg_link *link = (vg_link *)calloc(1, sizeof *link);
+    *made = NULL;
+    if (link == NULL)
+        return host->fail(VG_NO_MEMORY, "no memory for a link between GPUs");
+    link->rank = rank;
+    link->ranks = ranks;
+    link->what = "joining";
+    vg_status status = begin_join(name, link);
+    if (status != VG_OK)
+        leave(link, false);
+    else
+        *made = link;
+    return status;
+}
+
+static vg_status broadcast(vg_link *link, void *data, size_t bytes, int root)
+{
+    link->what = "a broadcast";
+    NCCL(ncclBroadcast(data, data, bytes, ncclUint8, root, link->comm, link->stream), link);
+    return VG_OK;
+}
+
+/* Every piece from its rank to the root, in one group. */
+static vg_status gather_pieces(vg_link *link, const void *mine, const size_t *sizes, int root, void *all)
+{
+    char *to = (char *)all;
+    if (link->rank != root && sizes[link->rank] > 0)
+        NCCL(ncclSend(mine, sizes[link->rank], ncclUint8, root, link->comm, link->stream), link);
+    for (int r = 0; link->rank == root && r < link->ranks; to += sizes[r++])
+        if (r != root && sizes[r] > 0)
+            NCCL(ncclRecv(to, sizes[r], ncclUint8, r, link->comm, link->stream), link);
+    return VG_OK;
+}
+
+static vg_status gather(vg_link *link, const void *mine, const size_t *sizes, int root, void *all)
+{
+    size_t before = 0;
+    link->what = "a gathering";
+    for (int r = 0; r < root; r++)
+        before += sizes[r];
+    NCCL(ncclGroupStart(), link);
+    vg_status status = gather_pieces(link, mine, sizes, root, all);
+    ncclResult_t ended = ncclGroupEnd(); /* after a failure too: a group left open would swallow all that follows */
+    VG_TRY(status);
+    NCCL(ended, link);
+    if (link->rank == root && sizes[root] > 0)
+        CUDA(cudaMemcpyAsync((char *)all + before, mine, sizes[root], cudaMemcpyDeviceToDevice, link->stream), link->bus);
+    return VG_OK;
+}
+
+static vg_status finish(vg_link *link)
+{
+    link->what = "the end";
+    NCCL(ncclCommFinalize(link->comm), link);
+    return VG_OK;
+}
+
+static vg_status poll(vg_link *link, bool *done)
+{
+    ncclResult_t state = ncclSuccess;
+    *done = false;
+    NCCL(ncclCommGetAsyncError(link->comm, &state), link);
+    if (state == ncclInProgress)
+        return VG_OK;
+    VG_TRY(nccl_status(state, link->what, __LINE__, link));
+    cudaError_t code = cudaStreamQuery(link->stream);
+    if (code == cudaErrorNotReady)
+        return VG_OK;
+    *done = true;
+    return cuda_status(code, link->what, __LINE__, link->bus);
+}
+
+static const vg_link_ops links = {sizeof(vg_link_ops), find_bus, pin, unpin, make_name, join, broadcast, gather, finish, poll, leave};
+
+const vg_link_ops *vg_nccl_links(const vg_link_host *program)
+{
+    host = program;
+    return &links;
+}

@@ -1,0 +1,13 @@
+/* The constants of cuBLAS and cuSOLVER that voxgrad uses (see emu_runtime_values.h). */
+#define EMU_BLAS_STATUS(row)                                                                               \
+    row(CUBLAS_STATUS_SUCCESS, 0) row(CUBLAS_STATUS_NOT_INITIALIZED, 1) row(CUBLAS_STATUS_ALLOC_FAILED, 3) \
+        row(CUBLAS_STATUS_INVALID_VALUE, 7) row(CUBLAS_STATUS_EXECUTION_FAILED, 13) row(CUBLAS_STATUS_INTERNAL_ERROR, 14)
+#define EMU_BLAS_OPERATIONS(row) row(CUBLAS_OP_N, 0) row(CUBLAS_OP_T, 1)
+#define EMU_BLAS_FILLS(row) row(CUBLAS_FILL_MODE_LOWER, 0) row(CUBLAS_FILL_MODE_UPPER, 1)
+#define EMU_BLAS_COMPUTE(row) \
+    row(CUBLAS_COMPUTE_32F, 68) row(CUBLAS_COMPUTE_32F_FAST_16BF, 75) row(CUBLAS_COMPUTE_32F_FAST_TF32, 77) row(CUBLAS_COMPUTE_64F, 70)
+#define EMU_BLAS_ALGORITHMS(row) row(CUBLAS_GEMM_DEFAULT, -1)
+#define EMU_SOLVER_STATUS(row)                                                                                   \
+    row(CUSOLVER_STATUS_SUCCESS, 0) row(CUSOLVER_STATUS_NOT_INITIALIZED, 1) row(CUSOLVER_STATUS_ALLOC_FAILED, 2) \
+        row(CUSOLVER_STATUS_INVALID_VALUE, 3) row(CUSOLVER_STATUS_EXECUTION_FAILED, 6) row(CUSOLVER_STATUS_INTERNAL_ERROR, 7)
+#define EMU_SOLVER_MODES(row) row(CUSOLVER_EIG_MODE_NOVECTOR, 0) row(CUSOLVER_EIG_MODE_VECTOR, 1)

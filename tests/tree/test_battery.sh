@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Protects: the battery says so and is skipped where there is no GPU, or no nvcc for one; the rows of its page are the measured lines, each
+# against the ceiling of its own kind (tried on lines of the CPU's back end: no page is made of them).
+# shellcheck source-path=SCRIPTDIR
+set -u
+faults=0
+fault() { echo "$1"; faults=$((faults + 1)); }
+folder=$(mktemp -d) && trap 'rm -rf -- "$folder"' EXIT
+mkdir "$folder/none" "$folder/some"
+
+# expect STATUS SAYS COMMAND...
+expect() {
+    local wanted=$1 says=$2 status output
+    shift 2
+    output=$("$@" 2>&1)
+    status=$?
+    [ "$status" -eq "$wanted" ] || fault "$*: exit $status where $wanted was expected: $output"
+    [[ $output == *"$says"* ]] || fault "$*: \"$says\" was expected in: $output"
+}
+
+printf '#!/bin/sh\nexit 6\n' >"$folder/none/nvidia-smi"
+printf '#!/bin/sh\necho 9.0\n' >"$folder/some/nvidia-smi"
+chmod +x "$folder"/*/nvidia-smi
+tools=/usr/bin:/bin
+expect 77 "no GPU 0 here" env PATH="$folder/none:$tools" "$VG_SOURCE/tests/gpu.sh"
+expect 77 "no GPU 0 here" env PATH="$folder/none:$tools" "$VG_SOURCE/bench/gpu.sh"
+if ! PATH=$tools command -v nvcc >/dev/null; then
+    expect 77 "no nvcc" env PATH="$folder/some:$tools" CUDA_HOME=/nowhere "$VG_SOURCE/tests/gpu.sh"
+fi
+expect 1 "is not there" env PATH="$folder/some:$tools" "$VG_SOURCE/bench/gpu.sh" --build "$folder"
+
+# shellcheck source=../../bench/gpu.sh
+. "$VG_SOURCE/bench/gpu.sh"
+set +e
+program=$VG_BUILD/tests/device_test_device
+"$program" --bench scale_rows cpu 1 >"$folder/timings" && "$program" --bench eigh cpu 1 | head -n 2 >>"$folder/timings"
+lines=$(grep -c median "$folder/timings")
+table "$folder/timings" "$folder/timings" >"$folder/page"
+rows=$(grep -cE '^\| (scale_rows|eigh) \|' "$folder/page")
+[ "$rows" -eq "$lines" ] || fault "$lines lines became $rows rows"
+for operation in scale_rows eigh; do # the best of a kind is its own ceiling
+    grep -qE "^\| $operation \|.* 100 % \|" "$folder/page" || fault "$operation: nothing reaches the ceiling that it is itself: $(cat "$folder/page")"
+done
+awk -F'|' '/^\| (scale_rows|eigh)/ {p = $6 + 0; if (p <= 0 || p > 100) exit 1}' "$folder/page" || fault "a fraction is not one: $(cat "$folder/page")"
+grep -q '^| product, float32 | 0.0 TFLOP/s |$' "$folder/page" || fault "a product was not measured and has a rate"
+median=$(sed -n '/^scale_rows/{s/.*median \([0-9.]*\) ms.*/\1/p;q}' "$folder/timings")
+grep -qE "^\| scale_rows \|.*\| ${median}[0-9]* \|" "$folder/page" || fault "the median $median ms is not on the page"
+echo "$faults faults"
+[ "$faults" -eq 0 ]
