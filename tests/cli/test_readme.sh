@@ -36,7 +36,7 @@ commands=$("$program" --help | awk '/^commands:/ {on = 1; next} /^$/ {on = 0} on
 for command in $commands; do
     grep -q "^\.SS ${command//-/\\\\-}\$" "$manual" || fault "the manual page has no section on $command"
     options=$("$program" "$command" --help | sed -n '/^options:/,/^$/p' | grep -oE -- '--[a-z][a-z-]*' | sort -u)
-    [ -n "$options" ] || [ "$command" = bench ] || # each of its benches has its own fault "voxgrad $command --help names no options"
+    [ -n "$options" ] || [ "$command" = bench ] || fault "voxgrad $command --help names no options"
     for option in $options; do
         grep -qF -- "${option//-/\\-}" "$manual" || fault "the manual page does not name $option of $command"
     done

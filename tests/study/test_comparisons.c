@@ -12,7 +12,7 @@
 
 static void write_responses(simulated *s, int subject, const float *y, int64_t voxels)
 {
-    char name[8];
+    char name[32];
     snprintf(name, sizeof name, "s%d", subject + 1);
     simulated_write(s, name, y, voxels);
 }
@@ -51,7 +51,7 @@ static void run_null_study(int64_t number, double *const *values)
     uint64_t seed = 1000 * (uint64_t)(number + 1);
     simulated_begin(&s, ROWS);
     for (int i = 0; i < 6; i++) {
-        char name[8];
+        char name[32];
         float *x = ar1_columns(ROWS, 2, 0.5, seed + (uint64_t)i);
         snprintf(name, sizeof name, "f%d", i + 1);
         simulated_write(&s, name, x, 2);

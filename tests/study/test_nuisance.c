@@ -23,7 +23,7 @@ static void make_study(simulated *s)
     simulated_write(s, "known", nuisance, 2);
     simulated_write(s, "copy", copy, 2);
     for (uint64_t i = 0; i < 4; i++) {
-        char name[8];
+        char name[32];
         float *y = ar1_columns(ROWS, V, 0.3, 20 + i);
         for (int64_t t = 1; t < ROWS; t++)
             for (int64_t v = 0; v < V; v++)
