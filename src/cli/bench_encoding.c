@@ -160,7 +160,7 @@ static vg_status run_spaces(bench *b, double begin, times *t)
 {
     vg_ridge_design **designs;
     VG_TRY(VG_NEW(&designs, b->spaces, "designs"));
-    vg_status status;
+    vg_status status = VG_OK;
     for (int64_t i = 0; i < b->spaces; i++)
         VG_GO(vg_ridge_design_create(b->device, &b->plan, b->x, &designs[i]));
     t->factor = vg_seconds() - begin;

@@ -89,7 +89,7 @@ static vg_status look(vg_device *d, const double *w, const eigenproblem *e, int6
         for (int64_t j = 0; j < e->n; j++)
             fault = isfinite(values[i * e->n + j]) ? fault : "the matrix holds a not-a-number, or cuSOLVER made one";
         if (fault != NULL)
-            return vg_cuda_host.fail(VG_DEFECT, "%s: eigenproblem %lld (%lld rows): %s (info %d)", d->name, (long long)(first + i),
+            return vg_cuda_host.fail(VG_DEFECT, "%s: eigenproblem %lld (%lld rows): %s (info %d)", d->name, (long long)first + i,
                                      (long long)e->n, fault, info[i]);
     }
     return VG_OK;

@@ -89,6 +89,8 @@ static vg_status add_source(const vg_store_file *file, const source *from, table
         VG_GO(VG_NEW(&cells, t->count, "cells"));
         for (int64_t c = 0; c < t->count; c++) {
             bool layer = from->layer != NULL && strcmp(t->columns[c], "layer") == 0;
+            if (columns[c] == NULL)
+                continue;
             cells[c] = columns[c][i];
             columns[c][i] = NULL;
             if (layer) {
@@ -318,7 +320,7 @@ static vg_status fill(const vg_store_file *file, int recipe, table *t)
     }
     if (t->row_count == 0 && *recipes[recipe].missing != '\0')
         return vg_fail(VG_INVALID, "%s: %s", vg_store_path(file), recipes[recipe].missing);
-    if (recipes[recipe].by_model) {
+    if (recipes[recipe].by_model && t->row_count > 0) {
         sorted = t;
         qsort(t->rows, (size_t)t->row_count, sizeof *t->rows, compare);
     }

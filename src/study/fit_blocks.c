@@ -224,7 +224,8 @@ static vg_status write_doubles(fit_job *job, int64_t dataset, int64_t rows, cons
 }
 
 /* The numbers of one space of a tile, in `memory`, and where they are written. */
-static fit_values place_values(const fit_job *job, double *memory, int64_t outer, int64_t voxels)
+static fit_values place_values(const fit_job *job, double *memory, int64_t outer, /* NOLINT(readability-non-const-parameter) */
+                               int64_t voxels)
 {
     fit_values v = {.score = memory, .r2 = memory + voxels, .alpha = memory + 2 * voxels};
     v.inner = v.alpha + outer * voxels;
