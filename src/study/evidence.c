@@ -124,7 +124,7 @@ vg_status vg_evidence_collect(fit_job *job, fit_source a, const fit_source *b, b
     int64_t *counts = NULL;
     vg_status status;
     *e = (fit_evidence){0};
-    VG_GO(vg_comm_agree(job->comm, allocate(job, &room, &counts, e)));
+    VG_AGREE_GO(job->comm, allocate(job, &room, &counts, e));
     VG_GO(take_observed(job, a, b, &room, e));
     if (s->null == NULL)
         goto done;

@@ -215,7 +215,7 @@ vg_status vg_influences_finish(fit_job *job)
     status = VG_NEW(&tallies, rows, "layer influence");
     if (status == VG_OK)
         status = VG_NEW(&scores, 2 * widest, "layer influence");
-    VG_GO(vg_comm_agree(job->comm, status));
+    VG_AGREE_GO(job->comm, status);
     count_shifts(job, scores, tallies);
     VG_GO(vg_tally_sum(job, tallies, rows));
     status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write_influence(job, scores, tallies) : VG_OK);
