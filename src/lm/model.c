@@ -385,7 +385,6 @@ static vg_status take_device_memory(vg_model *model, size_t bytes)
     vg_arena arena = {.size = bytes};
     VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
-    model->bytes = bytes;
     return take_weights(&arena, model);
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "device.h"
 #include "voxgrad/lm.h"
 
 enum { ROWS = 3, LENGTH = 7 };
@@ -93,7 +94,7 @@ static void test_random_weights(void **state)
 
 static int open_device(void **state)
 {
-    return vg_device_open("cpu", 0, 1, (vg_device **)state) == VG_OK ? 0 : -1;
+    return vg_device_open(test_device_spec(), 0, 1, (vg_device **)state) == VG_OK ? 0 : -1;
 }
 
 static int close_device(void **state)
