@@ -108,6 +108,14 @@ typedef struct {
         vg_study_region *regions;
         int64_t region_count;
     } simulate;
+    double stall;             /* s */
+    struct {                  /* how this run goes about it: options of the command line, never the study's */
+        bool restart;         /* throw unfinished work away */
+        bool accept_hardware; /* go on with it on another type of CPU or GPU */
+        bool keep_features;   /* leave a finished features.h5 of the same plan as it is */
+        int64_t part, parts;  /* features: this task's share of the blocks, part 1 .. parts; 0: all */
+        const char *only;     /* features: blocks of "model=NAME" or "story=NAME" alone; NULL: all */
+    } how;
 } vg_study;
 
 /* Reads and validates a study; relative paths in it become paths as seen from here. To be given to vg_study_free. Not collective.

@@ -18,21 +18,26 @@ vg_status vg_comm_broadcast(vg_comm *comm, void *data, size_t bytes, int root)
     if (comm->ranks == 1)
         return VG_OK;
     for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Bcast((char *)data + at, piece_size(bytes - at), MPI_BYTE, root, comm->world), "broadcasting");
+        VG_MPI_WAIT(comm, MPI_Ibcast((char *)data + at, piece_size(bytes - at), MPI_BYTE, root, comm->world, request), "broadcasting");
+    comm->traffic.collectives++;
+    comm->traffic.bytes += comm->rank == root ? (int64_t)bytes : 0;
     return VG_OK;
 }
 
 static vg_status send_bytes(vg_comm *comm, const void *data, size_t bytes, int to)
 {
-    for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Send((const char *)data + at, piece_size(bytes - at), MPI_BYTE, to, TAG, comm->world), "sending");
+    for (size_t at = 0; at < bytes; at += PIECE) {
+        VG_MPI_WAIT(comm, MPI_Isend((const char *)data + at, piece_size(bytes - at), MPI_BYTE, to, TAG, comm->world, request), "sending");
+        comm->traffic.messages++;
+    }
+    comm->traffic.bytes += (int64_t)bytes;
     return VG_OK;
 }
 
 static vg_status receive_bytes(vg_comm *comm, void *data, size_t bytes, int from)
 {
     for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Recv((char *)data + at, piece_size(bytes - at), MPI_BYTE, from, TAG, comm->world, MPI_STATUS_IGNORE), "receiving");
+        VG_MPI_WAIT(comm, MPI_Irecv((char *)data + at, piece_size(bytes - at), MPI_BYTE, from, TAG, comm->world, request), "receiving");
     return VG_OK;
 }
 
@@ -67,7 +72,8 @@ static vg_status gather(vg_comm *comm, const void *mine, size_t bytes, int root,
     if (comm->ranks > 1) {
         uint64_t size = bytes;
         _Static_assert(sizeof(size_t) == sizeof size, "sizes travel as 64 bits");
-        VG_MPI(MPI_Allgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world), "gathering sizes");
+        VG_MPI_WAIT(comm, MPI_Iallgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world, request), "gathering sizes");
+        comm->traffic.collectives++;
     }
     vg_status status;
     VG_AGREE_GO(comm, make_room(comm, sizes, everywhere || comm->rank == root, all, &total));

@@ -24,7 +24,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                              FILE *out)
 {
     vg_explained explained = {0};
-    vg_status status = vg_explained_open(study, stories, device, m, memory, &explained);
+    vg_status status = vg_explained_open(study, stories, device, m, vg_batch_tokens(study, memory), &explained);
     if (status == VG_OK) {
         const vg_model_shape *shape = vg_model_get_shape(explained.model);
         fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld\n", study->models[m].name, shape->family,
@@ -133,7 +133,7 @@ done:
 
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
 {
-    int64_t memory = vg_memory_limit(study, 1);
+    int64_t memory = vg_plan_memory(study, 1);
     VG_TRY(vg_stories_open(study, stories));
     fprintf(out, "study %s\n", study->name);
     for (int64_t s = 0; s < study->story_count; s++)

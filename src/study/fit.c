@@ -359,7 +359,7 @@ static vg_status make_groups(fit_job *job)
 
 /* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; as many spaces share a reading as fit into half the memory.
  */
-static vg_status make_tiles(fit_job *job, int64_t memory)
+static vg_status make_tiles(fit_job *job, const char *planned, int64_t memory)
 {
     int64_t *columns;
     VG_TRY(VG_NEW(&columns, job->space_count, "spaces"));
@@ -367,10 +367,11 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
         columns[i] = job->spaces[i].any->columns * job->study->alignment.delay_count;
     vg_ridge_cost cost = {0};
     vg_status status = VG_OK;
-    job->chunk_size = job->space_count;
+    int64_t kept = vg_plan_kept(job->study, planned, "spaces_together", 0);
+    job->chunk_size = kept > 0 && kept < job->space_count ? kept : job->space_count;
     for (int64_t g = 0; status == VG_OK && g < job->group_count; g++) {
         status = vg_ridge_estimate(&job->groups[g].plan, columns, job->chunk_size, &cost);
-        while (status == VG_OK && job->chunk_size > 1 &&
+        while (status == VG_OK && kept == 0 && job->chunk_size > 1 &&
                (cost.design_bytes + cost.build_bytes + cost.fit_bytes) * (double)job->group_count + vg_null_bytes(job) >
                    0.5 * (double)memory) {
             job->chunk_size = (job->chunk_size + 1) / 2;
@@ -560,16 +561,17 @@ static vg_status open_subjects(fit_job *job)
     return check_rows(job);
 }
 
-static vg_status prepare(fit_job *job)
+static vg_status prepare(fit_job *job, const char *planned)
 {
+    char choices[96];
     VG_TRY(all_regions(job));
     VG_TRY(make_groups(job));
     job->same_voxels = true;
     for (int64_t i = 1; i < job->subject_count; i++)
         job->same_voxels &= job->subjects[i].voxels == job->subjects[0].voxels;
-    VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
-    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\nspaces_together: %lld\n", vg_device_blas_core(),
-                     (long long)job->tile_count, (long long)job->chunk_size));
+    VG_TRY(make_tiles(job, planned, vg_plan_memory(job->study, vg_comm_local_ranks(job->comm))));
+    snprintf(choices, sizeof choices, "tiles: %lld\nspaces_together: %lld\n", (long long)job->tile_count, (long long)job->chunk_size);
+    VG_TRY(vg_plan_text(job->study, job->device, planned, "fit", choices, &job->plan));
     VG_TRY(vg_statistics_prepare(job));
     return make_layout(job);
 }
@@ -585,7 +587,10 @@ static vg_status fit_all(fit_job *job)
     vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
     for (int64_t first = 0; first < job->space_count; first += job->chunk_size) {
         int64_t count = job->space_count - first < job->chunk_size ? job->space_count - first : job->chunk_size;
-        VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
+        double since = vg_seconds();
+        vg_status status = vg_fit_chunk(job, first, count);
+        job->busy += vg_seconds() - since;
+        VG_AGREE(job->comm, status);
         VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
             VG_TRY(vg_fit_summarize(job, first, first + i));
@@ -594,6 +599,31 @@ static vg_status fit_all(fit_job *job)
     VG_TRY(vg_statistics_finish(job));
     vg_progress_end();
     return VG_OK;
+}
+
+/* The file: begun, or gone on with. */
+static vg_status begin_file(fit_job *job, const char *features_path, const char *path)
+{
+    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
+    char *inputs = NULL;
+    vg_store_plan plan = {.path = path,
+                          .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
+                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job)};
+    vg_status status = vg_comm_agree(job->comm, vg_plan_fit_inputs(job->study, features_path, &inputs));
+    if (status == VG_OK)
+        status = vg_plan_begin(job->comm, job->study, job->plan, inputs, &plan, job->layout, &job->store);
+    free(inputs);
+    return status == VG_OK ? vg_run_begin(job->comm, job->study, job->device, "fit") : status;
+}
+
+static vg_status decide(fit_job *job, const char *path)
+{
+    char *planned = NULL;
+    if (!job->study->how.restart)
+        VG_TRY(vg_store_planned(job->comm, path, &planned));
+    vg_status status = vg_comm_agree(job->comm, prepare(job, planned));
+    free(planned);
+    return status;
 }
 
 static vg_status fit(fit_job *job, const char *features_path, const char *path)
@@ -608,15 +638,10 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     VG_AGREE(job->comm, collect_spaces(job, features_path));
     VG_AGREE(job->comm, open_subjects(job));
     VG_TRY(drop_unusable(job));
-    VG_AGREE(job->comm, prepare(job));
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
-    vg_store_plan plan = {.path = path,
-                          .plan = job->plan,
-                          .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
-                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job),
-                          .overwrite = true};
-    VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
+    VG_TRY(decide(job, path));
+    VG_TRY(begin_file(job, features_path, path));
     VG_TRY(fit_all(job));
+    VG_TRY(vg_load_note(job->comm, "fit", vg_seconds() - began, job->busy));
     VG_TRY(vg_store_finish(job->store));
     double seconds = vg_seconds() - began;
     vg_log(VG_LOG_INFO, "fit: %lld subjects, %lld spaces, %lld voxel fits on %lld factorisations a rank, %.2f s, %.0f voxels/s: %s",

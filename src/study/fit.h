@@ -57,6 +57,7 @@ typedef struct {
     bool same_voxels; /* all subjects have the same number: group maps make sense */
     bool simulated;
     int64_t region_table, region_rows; /* rows a space */
+    double busy;                       /* s of this rank's tiles */
     vg_layout *layout;
     char *plan;
     vg_store *store;

@@ -231,16 +231,33 @@ done:
     return status;
 }
 
+/* The scores of a tile that a run before this one finished. */
+static vg_status recall_tile(fit_job *job, int64_t first, int64_t count, int64_t t)
+{
+    const fit_tile *tile = &job->tiles[t];
+    for (int64_t i = 0; i < count; i++) {
+        float **scores = &job->scores[i * job->tile_count + t];
+        VG_TRY(VG_NEW(scores, tile->count, "scores"));
+        VG_TRY(vg_store_read_back(job->store, job->subjects[tile->subject].score[first + i], &tile->first, &tile->count, *scores));
+    }
+    vg_progress_step(tile->count * count);
+    return VG_OK;
+}
+
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
 {
     int rank = vg_comm_rank(job->comm);
     for (int64_t t = 0; t < job->tile_count; t++) {
         if (job->owner[t] != rank)
             continue;
-        int64_t g = job->subjects[job->tiles[t].subject].group;
+        int64_t g = job->subjects[job->tiles[t].subject].group, block = first / job->chunk_size * job->tile_count + t;
+        if (vg_store_whole(job->store, block)) {
+            VG_TRY(recall_tile(job, first, count, t));
+            continue;
+        }
         VG_TRY(vg_fit_designs(job, g, first, count));
         VG_TRY(fit_tile_spaces(job, job->designs + g * job->chunk_size, first, count, t));
-        VG_TRY(vg_store_commit(job->store, first / job->chunk_size * job->tile_count + t));
+        VG_TRY(vg_store_commit(job->store, block));
     }
     return VG_OK;
 }

@@ -148,7 +148,7 @@ static vg_status put_onsets(const vg_story *story, vg_passage *passage)
 }
 
 static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
-                               const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
+                               const vg_space_request *requests, int64_t count, int64_t batch_tokens, int64_t s, vg_explained *explained)
 {
     const vg_context context = {.mode = context_mode(study->context.mode),
                                 .words = study->context.words,
@@ -157,7 +157,7 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
                                 .target = target_kind(study->target.of),
                                 .argmax = strcmp(study->target.token, "argmax") == 0,
                                 .bos = strcmp(study->context.bos, "auto") == 0};
-    const vg_attribution_plan plan = {.batch_tokens = vg_batch_tokens(study, memory)};
+    const vg_attribution_plan plan = {.batch_tokens = batch_tokens};
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
@@ -167,7 +167,7 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
     return status == VG_OK ? VG_OK : vg_fail_within(status, "story %s: ", study->stories[s].name);
 }
 
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t batch_tokens,
                             vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
@@ -182,7 +182,7 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
     VG_GO(vg_model_open(device, model->path, &options, &explained->model));
     VG_GO(make_requests(study, tokenizer, explained->model, &requests, &count));
     for (int64_t s = 0; s < study->story_count; s++)
-        VG_GO(explain_story(study, stories, tokenizer, requests, count, memory, s, explained));
+        VG_GO(explain_story(study, stories, tokenizer, requests, count, batch_tokens, s, explained));
     for (int64_t i = 0; vg_attribution_warning(explained->attributions[0], i) != NULL; i++)
         vg_log(VG_LOG_WARNING, "model %s: %s", model->name, vg_attribution_warning(explained->attributions[0], i));
 done:

@@ -109,28 +109,59 @@ static void count_map(fit_job *job, int64_t c, const float *map, int64_t shift)
         exceeded[v] += map[v] >= observed[v];
     vg_statistics_derive(job, map, derived);
     vg_null_count(null->observed_derived + c * s->derived.total, derived, s->derived.total, exceeded + s->voxels);
-    null->largest[shift] = fmax(null->largest[shift], vg_null_largest(derived, s->derived.group));
-    null->region_largest[shift] =
-        fmax(null->region_largest[shift], vg_null_largest(derived + s->derived.group + s->derived.rows, s->derived.over));
+    double *largest = null->space_largest + c * 2 * null->shift_count;
+    largest[shift] = vg_null_largest(derived, s->derived.group);
+    largest[null->shift_count + shift] = vg_null_largest(derived + s->derived.group + s->derived.rows, s->derived.over);
 }
 
-static vg_status run_batches(fit_job *job, int64_t first, int64_t count)
+/* One batch: shifts number at[0 .. n - 1]. */
+static vg_status run_batch(fit_job *job, int64_t first, int64_t count, const int64_t *at, int64_t n)
 {
-    const fit_statistics *s = job->statistics;
-    fit_null *null = s->null;
-    int64_t ranks = vg_comm_ranks(job->comm), rank = vg_comm_rank(job->comm);
-    memset(null->exceeded, 0, (size_t)(count * (s->voxels + s->derived.total)) * sizeof(int32_t));
-    for (int64_t begin = rank * null->batch; begin < null->shift_count; begin += ranks * null->batch) {
-        int64_t n = null->shift_count - begin < null->batch ? null->shift_count - begin : null->batch;
-        for (int64_t i = 0; i < null->pack_count; i++) {
-            VG_TRY(vg_fit_designs(job, null->packs[i].group, first, count));
-            VG_TRY(fit_pack_shifts(job, &null->packs[i], count, null->shifts + begin, n));
-        }
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t c = 0; c < count; c++)
-                count_map(job, c, null->maps + (i * count + c) * s->voxels, begin + i);
+    fit_null *null = job->statistics->null;
+    int64_t *shifts;
+    VG_TRY(VG_NEW(&shifts, n, "shifts"));
+    for (int64_t i = 0; i < n; i++)
+        shifts[i] = null->shifts[at[i]];
+    vg_status status = VG_OK;
+    for (int64_t i = 0; status == VG_OK && i < null->pack_count; i++) {
+        status = vg_fit_designs(job, null->packs[i].group, first, count);
+        if (status == VG_OK)
+            status = fit_pack_shifts(job, &null->packs[i], count, shifts, n);
+    }
+    free(shifts);
+    VG_TRY(status);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t c = 0; c < count; c++)
+            count_map(job, c, null->maps + (i * count + c) * job->statistics->voxels, at[i]);
+        null->done[at[i]] = 1;
     }
     return VG_OK;
+}
+
+/* This rank's share of the shifts that are not yet done, batch by batch: borders where the work may stop and be gone on with. */
+static vg_status run_batches(fit_job *job, int64_t first, int64_t count)
+{
+    fit_null *null = job->statistics->null;
+    int64_t ranks = vg_comm_ranks(job->comm), rank = vg_comm_rank(job->comm), left = 0, *at;
+    VG_TRY(VG_NEW(&at, null->shift_count, "shifts"));
+    for (int64_t i = 0; i < null->shift_count; i++)
+        if (!null->done[i])
+            at[left++] = i;
+    for (int64_t i = 0; rank > 0 && i < null->shift_count; i++)
+        null->done[i] = 0; /* rank 0 answers for what was done before */
+    vg_status status = VG_OK;
+    for (int64_t begin = rank * null->batch; status == VG_OK && begin < left; begin += ranks * null->batch) {
+        int64_t n = left - begin < null->batch ? left - begin : null->batch;
+        status = run_batch(job, first, count, at + begin, n);
+        if (status == VG_OK)
+            status = vg_null_save(job, first, count, false);
+        if (status == VG_OK)
+            status = vg_comm_border(job->comm);
+    }
+    free(at);
+    if (status == VG_OK || status == VG_INTERRUPTED)
+        VG_TRY(vg_null_save(job, first, count, true));
+    return status;
 }
 
 /* The counts of all ranks, added on the rank that will summarise the space. */
@@ -151,6 +182,14 @@ static vg_status add_counts(fit_job *job, int64_t c, int64_t space)
             sum += ((const int32_t *)all)[r * numbers + i];
         mine[i] = sum;
     }
+    free(all);
+    all = NULL;
+    int64_t shifts = 2 * s->null->shift_count;
+    double *largest = s->null->space_largest + c * shifts;
+    VG_GO(vg_comm_gather(job->comm, largest, (size_t)shifts * sizeof *largest, root, &all, sizes));
+    for (int64_t i = 0; rank == root && i < shifts; i++)
+        for (int r = 0; r < ranks; r++)
+            largest[i] = fmax(largest[i], ((const double *)all)[r * shifts + i]);
 done:
     free(sizes);
     free(all);
@@ -159,9 +198,15 @@ done:
 
 vg_status vg_null_chunk(fit_job *job, int64_t first, int64_t count)
 {
+    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size, whole = 0;
     if (job->statistics->null == NULL)
         return VG_OK;
+    for (int64_t c = 0; c < count; c++)
+        whole += vg_store_whole(job->store, chunks * job->tile_count + first + c);
+    if (whole == count)
+        return VG_OK;
     VG_TRY(gather_observed(job, count));
+    VG_TRY(vg_null_load(job, first, count));
     VG_AGREE(job->comm, run_batches(job, first, count));
     for (int64_t c = 0; c < count; c++)
         VG_TRY(add_counts(job, c, first + c));

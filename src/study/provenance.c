@@ -95,7 +95,8 @@ static json_t *describe_ranks(const char *all, const size_t *sizes, int ranks)
     return list;
 }
 
-static vg_status write_note(const vg_study *study, const char *stage, json_t *entry)
+/* what: "began" or "ended" now */
+static vg_status write_note(const vg_study *study, const char *stage, const char *what, json_t *entry)
 {
     char *path = NULL, when[32];
     time_t now = time(NULL);
@@ -104,7 +105,7 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     if (status != VG_OK)
         return status;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_object_set_new(entry, "ended", json_string(when));
+    json_object_set_new(entry, what, json_string(when));
     json_t *note = json_load_file(path, 0, NULL);
     if (!json_is_object(note)) {
         json_decref(note);
@@ -120,24 +121,47 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     return status;
 }
 
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
-                      const char *rate_name, double rate)
+/* {"ranks": n, "where": [...]}; on ranks but 0 NULL. Collective. */
+static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry)
 {
     char mine[512], host[256] = "";
     void *all = NULL;
     int ranks = vg_comm_ranks(comm);
     size_t *sizes;
+    *entry = NULL;
     gethostname(host, sizeof host - 1);
-    snprintf(mine, sizeof mine, "%s, %s", host, device->name);
+    snprintf(mine, sizeof mine, "%s, process %ld, %s", host, (long)getpid(), device->name);
     VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
     vg_status status = vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes);
     if (status == VG_OK && vg_comm_rank(comm) == 0) {
-        json_t *entry = json_pack("{s:i, s:f, s:f}", "ranks", ranks, "seconds", seconds, rate_name, rate);
-        json_object_set_new(entry, "where", describe_ranks(all, sizes, ranks));
-        status = write_note(study, stage, entry);
-        json_decref(entry);
+        *entry = json_pack("{s:i}", "ranks", ranks);
+        json_object_set_new(*entry, "where", describe_ranks(all, sizes, ranks));
     }
     free(all);
     free(sizes);
+    return status;
+}
+
+vg_status vg_run_begin(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage)
+{
+    json_t *entry;
+    VG_TRY(describe(comm, device, &entry));
+    vg_status status = entry != NULL ? write_note(study, stage, "began", entry) : VG_OK;
+    json_decref(entry);
+    return vg_comm_agree(comm, status);
+}
+
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate)
+{
+    json_t *entry;
+    vg_status status = VG_OK;
+    VG_TRY(describe(comm, device, &entry));
+    if (entry != NULL) {
+        json_object_set_new(entry, "seconds", json_real(seconds));
+        json_object_set_new(entry, rate_name, json_real(rate));
+        status = write_note(study, stage, "ended", entry);
+    }
+    json_decref(entry);
     return vg_comm_agree(comm, status);
 }

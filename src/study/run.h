@@ -18,6 +18,27 @@ int vg_thread_count(const vg_study *study, const vg_comm *comm);
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
+/* ---- the plan (plan.c) -------------------------------------------------------------------------------------------------- */
+
+/* vg_memory_limit, but no more than 4 GB where nobody asked: the plan's choices should not know the machine. */
+int64_t vg_plan_memory(const vg_study *study, int local_ranks);
+
+/* The number that the plan of an unfinished file (vg_store_planned, may be NULL) has for a field, where the study leaves it to voxgrad. */
+int64_t vg_plan_kept(const vg_study *study, const char *planned, const char *field, int64_t otherwise);
+
+/* The public lines: stage, device, blas, and `choices` ("field: value\n" ...). A new string. */
+vg_status vg_plan_text(const vg_study *study, const vg_device *device, const char *planned, const char *stage, const char *choices,
+                       char **plan);
+
+/* Begins or goes on with a file. `plan`: the public lines; `inputs`: lines that say what went in; of store_plan: path, blocks, regions.
+ * Collective. */
+vg_status vg_plan_begin(vg_comm *comm, const vg_study *study, const char *plan, const char *inputs, vg_store_plan *store_plan,
+                        const vg_layout *layout, vg_store **store);
+
+/* What goes into a fit, as lines of a plan. A new string. file: a line of one file's size and age. */
+vg_status vg_plan_fit_inputs(const vg_study *study, const char *features, char **inputs);
+vg_status vg_plan_file(FILE *out, const char *field, const char *path);
+
 /* Window positions that a block of words may hold, for this memory: part of the plan. */
 int64_t vg_batch_tokens(const vg_study *study, int64_t memory);
 
@@ -37,7 +58,7 @@ typedef struct {
     vg_passage *passages;          /* (story_count) */
     vg_attribution **attributions; /* (story_count) */
 } vg_explained;
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t batch_tokens,
                             vg_explained *explained);
 void vg_explained_free(const vg_study *study, vg_explained *explained);
 
@@ -59,13 +80,24 @@ typedef struct {
 bool vg_explains(const vg_study *study);
 
 /* Opens the files and compares their rows with the stories' words; check: all values are finite. To be given to vg_files_close, also after
- * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file).
- */
+ * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file);
+ * plan: lines of a plan that say which files. */
 vg_status vg_files_open(const vg_study *study, const vg_stories *stories, vg_file_features *files);
 vg_status vg_files_check(const vg_study *study, const vg_file_features *files);
 vg_status vg_files_add(const vg_study *study, vg_layout *layout, vg_file_features *files);
 vg_status vg_files_write(const vg_study *study, vg_store *store, const vg_file_features *files);
+vg_status vg_files_plan(const vg_study *study, FILE *out);
 void vg_files_close(vg_file_features *files);
+
+/* ---- features made before (features_kept.c) --------------------------------------------------------------------------- */
+
+/* What goes into the features, as lines of a plan. A new string. */
+vg_status vg_plan_features_inputs(const vg_study *study, const vg_stories *stories, const vg_explained *models, char **inputs);
+
+/* Is the finished features.h5 at `path` undamaged and made by this program from this study, plan, stories and models? Collective; a damaged
+ * or other file is simply not current, with a line in the log that says what differs. */
+vg_status vg_features_current(vg_comm *comm, const vg_study *study, const vg_stories *stories, const vg_explained *models, const char *plan,
+                              const char *path, bool *current);
 
 /* ---- the null of the stimulus (null.c) ------------------------------------------------------------------------------- */
 
@@ -81,7 +113,15 @@ vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flop
 /* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */
 vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models);
 
-/* OUTPUT/run.json: hosts, ranks, threads, times of each stage. Rank 0 writes; collective. */
+/* Does unit number `index` of the features, of this model and story, belong to this task (study->how)? */
+bool vg_is_part(const vg_study *study);
+bool vg_part_has(const vg_study *study, const vg_study_model *model, const vg_study_story *story, int64_t index);
+
+/* Says how evenly the work lay on the ranks. Collective. */
+vg_status vg_load_note(vg_comm *comm, const char *stage, double seconds, double busy);
+
+/* OUTPUT/run.json: hosts, ranks, threads, times of each stage; begin: that a stage is at work. Rank 0 writes; collective. */
+vg_status vg_run_begin(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage);
 vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
                       const char *rate_name, double rate);
 

@@ -140,7 +140,7 @@ int64_t vg_statistics_blocks(const fit_job *job)
 
 int64_t vg_statistics_regions(const fit_job *job)
 {
-    return job->subject_count + 4;
+    return job->subject_count + 6;
 }
 
 /* ---- one space ------------------------------------------------------------------------------------------------------------------- */
@@ -172,6 +172,15 @@ vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, con
     vg_statistics_derive(job, maps, s->group[space]);
     VG_TRY(summarize_regions(job, space, s->group[space] + s->derived.group));
     return vg_null_write(job, in_chunk, space);
+}
+
+vg_status vg_statistics_recall(fit_job *job, int64_t space, const float *maps)
+{
+    fit_statistics *s = job->statistics;
+    VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
+    vg_statistics_derive(job, maps, s->group[space]);
+    VG_TRY(summarize_regions(job, space, s->group[space] + s->derived.group));
+    return vg_null_recall(job, space);
 }
 
 /* ---- after the last one ------------------------------------------------------------------------------------------------------------ */
@@ -218,7 +227,7 @@ done:
 static vg_status finish_spaces(fit_job *job, int64_t block)
 {
     for (int64_t space = 0; space < job->space_count; space++) {
-        if (space % vg_comm_ranks(job->comm) != vg_comm_rank(job->comm))
+        if (space % vg_comm_ranks(job->comm) != vg_comm_rank(job->comm) || vg_store_whole(job->store, block + space))
             continue;
         VG_TRY(write_over(job, space));
         VG_TRY(vg_null_write_largest(job, space));
@@ -233,9 +242,15 @@ vg_status vg_statistics_finish(fit_job *job)
     vg_status status = VG_OK;
     VG_TRY(vg_null_finish(job));
     VG_AGREE(job->comm, finish_spaces(job, block));
+    if (vg_comm_rank(job->comm) == 0 && !vg_store_whole(job->store, block + job->space_count)) {
+        status = vg_null_write_shifts(job);
+        if (status == VG_OK)
+            status = vg_store_commit(job->store, block + job->space_count);
+    }
+    VG_AGREE(job->comm, status);
     if (vg_comm_rank(job->comm) == 0)
-        status = vg_store_commit(job->store, block + job->space_count);
-    return vg_comm_agree(job->comm, status);
+        vg_null_forget(job);
+    return VG_OK;
 }
 
 void vg_statistics_free(fit_job *job)

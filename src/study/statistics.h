@@ -33,11 +33,15 @@ typedef struct {
     int64_t pack_count;
     int64_t *p, *group_p, *group_q, *group_largest_p; /* datasets: (space * subjects + subject), (space) */
     int64_t shift_table, largest_table;
-    double *largest, *region_largest; /* (shift_count) over group maps, and over regions; -inf where another rank has done the shift */
+    int64_t exceeded_table, space_largest_table; /* of each space: for going on, and for readers */
+    double *largest, *region_largest;            /* (shift_count) over group maps, and over regions, of all spaces this rank summarised */
     /* of the chunk at hand */
     float *observed;          /* (space of the chunk, all voxels) */
     double *observed_derived; /* (space of the chunk, derived) */
     int32_t *exceeded;        /* (space of the chunk, all voxels + derived): shifts whose number was no smaller than the observed one */
+    double *space_largest;    /* (space of the chunk, 2, shift_count): largest and region_largest of one; -inf where not done here */
+    uint8_t *done;            /* (shift_count) by this rank, or by a run before this one */
+    double saved;             /* when this rank's share is to be written beside the file next, s */
     float *maps;              /* (batch, space of the chunk, all voxels) */
     double *derived;          /* (space of the chunk, derived) */
 } fit_null;
@@ -78,6 +82,9 @@ int64_t vg_null_steps(const fit_job *job);
 /* The chunk at hand, whose scores and designs are there, against every shift. Collective. */
 vg_status vg_null_chunk(fit_job *job, int64_t first, int64_t count);
 
+/* Of a space that was whole when the work was resumed: what later steps need of it. */
+vg_status vg_statistics_recall(fit_job *job, int64_t space, const float *maps);
+
 /* p of a subject's region into its record of /regions, where there is a null. */
 vg_status vg_null_put_region(const fit_job *job, int64_t in_chunk, int64_t row, void *record);
 
@@ -86,8 +93,19 @@ vg_status vg_null_prepare(fit_job *job);
 vg_status vg_null_layout(fit_job *job);
 vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space);
 vg_status vg_null_finish(fit_job *job);
+vg_status vg_null_write_shifts(fit_job *job);
 vg_status vg_null_write_largest(fit_job *job, int64_t space);
 void vg_null_free(fit_null *null);
+vg_status vg_null_recall(fit_job *job, int64_t space);
+vg_status vg_null_join(fit_job *job, const double *largest);
+
+/* ---- the null's own notes, beside the file (null_save.c) ----------------------------------------------------------------------- */
+
+/* load: what runs before this one noted of the chunk at hand; rank 0 takes it all, every rank learns which shifts are done. Collective.
+ * save: this rank's share, when the last one is long enough ago or it must be now. forget: removes all notes; rank 0. */
+vg_status vg_null_load(fit_job *job, int64_t first, int64_t count);
+vg_status vg_null_save(fit_job *job, int64_t first, int64_t count, bool now);
+void vg_null_forget(const fit_job *job);
 
 /* derived (job->statistics->derived.total) of one map. */
 void vg_statistics_derive(const fit_job *job, const float *map, double *derived);
