@@ -78,7 +78,8 @@ static vg_status print_rate(const vg_store_block *list, int64_t count, int64_t b
         double rate = (double)recent / (last - began);
         printf("  rate: %.3g blocks/s; left: ", rate);
         print_duration((double)(blocks - count) / rate);
-        printf("; last block %.0f s ago\n", (double)time(NULL) - last);
+        double ago = difftime(time(NULL), (time_t)last);
+        printf("; last block %.0f s ago\n", ago > 0 ? ago : 0.0);
         status = print_slow(ranks, most);
     }
     free(ranks);
