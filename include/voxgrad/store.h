@@ -181,6 +181,7 @@ typedef struct {
 /* Opens read-only, in this process alone. Our own files go through vg_store_verify first: HDF5 does not survive every damage.
  * Errors: VG_INVALID (not there; not HDF5). */
 vg_status vg_store_open(const char *path, vg_store_file **file);
+vg_status vg_store_open_checked(const char *path, vg_store_file **file); /* vg_store_verify by this process alone, then open */
 void vg_store_close(vg_store_file *file);
 const char *vg_store_path(const vg_store_file *file); /* as it was opened */
 

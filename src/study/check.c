@@ -1,6 +1,7 @@
 /* check: everything that can be known of a study before it is run: that it is whole, what it computes, what that takes. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run.h"
 
@@ -131,6 +132,24 @@ done:
     return status;
 }
 
+/* What is there already must be undamaged. */
+static vg_status check_output(const vg_study *study, const char *name, FILE *out)
+{
+    char *path;
+    vg_store_file *file;
+    VG_TRY(vg_output_path(study, name, &path));
+    vg_status status = VG_OK;
+    if (access(path, F_OK) == 0) {
+        status = vg_store_open_checked(path, &file);
+        if (status == VG_OK) {
+            fprintf(out, "%s: is there, and undamaged\n", path);
+            vg_store_close(file);
+        }
+    }
+    free(path);
+    return status;
+}
+
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
 {
     int64_t memory = vg_plan_memory(study, 1);
@@ -148,6 +167,8 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)
         VG_TRY(check_responses(study, e, out));
+    VG_TRY(check_output(study, "features.h5", out));
+    VG_TRY(check_output(study, "results.h5", out));
     fprintf(out, "The study is whole.\n");
     return VG_OK;
 }

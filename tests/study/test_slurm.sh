@@ -50,6 +50,7 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
 PartitionName=loopback Nodes=ALL Default=YES MaxTime=60 OverSubscribe=FORCE:4 State=UP
 CONF
 export SLURM_CONF=$PWD/slurm/slurm.conf
+# shellcheck disable=SC2317 # called by the trap
 stop_cluster() {
     local daemon pid
     scancel --user="$(id -un)" 2>/dev/null
@@ -93,9 +94,10 @@ until_state() {
     for _ in $(seq 600); do
         now=$(state "$1")
         [[ ! $now =~ ^($2)$ ]] || return 0
+        [[ ! $now =~ ^(FAILED|COMPLETED|TIMEOUT)$ ]] || break
         sleep 0.2
     done
-    fault "job $1 is $now, and $2 was expected: $(tail -n 5 ./*"$1"*.log)"
+    fault "job $1 is $now, and $2 was expected: $(tail -qn 5 ./*-"$1"*.log)"
     return 1
 }
 until_file() {
@@ -103,7 +105,7 @@ until_file() {
         [ ! -e "$1" ] || return 0
         sleep 0.1
     done
-    fault "$1 does not come: $(tail -n 5 ./*.log)"
+    fault "$1 does not come: $(tail -qn 5 ./*.log)"
 }
 job() { sbatch --parsable --ntasks=2 --overcommit --time=10 --output=%x-%j.log "$@"; }
 jobs=$VG_SOURCE/jobs
@@ -111,10 +113,10 @@ jobs=$VG_SOURCE/jobs
 one=$(job "$jobs/voxgrad.sbatch" study.yaml -o one) && until_state "$one" COMPLETED && same "one job" one
 grep -q 'load: rank' voxgrad-"$one".log || fault "the ranks did not find each other: $(cat voxgrad-"$one".log)"
 
-# the time ends: Slurm itself sends SIGUSR1, up to a minute early; a long null keeps the job at work
-sed 's/shifts: 100/shifts: 100000/; s/min_shift: .*/&/' study.yaml >long.yaml
+# the time ends: Slurm itself sends SIGUSR1, up to a minute early; long paths keep the job at work
+sed 's/^features:/&\n  - {method: integrated_gradients, words: 4, steps: 1024}/' study.yaml >long.yaml
 limited=$(job --time=1 --signal=USR1@50 "$jobs/voxgrad.sbatch" long.yaml -o limited)
-until_state "$limited" 'RUNNING' && until_file limited/results.h5.part.journal
+until_state "$limited" 'RUNNING' && until_file limited/features.h5.part.journal
 for _ in $(seq 700); do
     ! grep -q 'back into the queue' voxgrad-"$limited".log || break
     sleep 0.1
@@ -130,6 +132,7 @@ stopped=$(job "$jobs/voxgrad.sbatch" study.yaml -o stopped) && until_file stoppe
 scancel --signal=KILL "$stopped" && until_state "$stopped" 'FAILED|CANCELLED|COMPLETED|NODE_FAIL'
 [ ! -e stopped/results.h5 ] || fault "it was not killed in the middle"
 scontrol requeue "$stopped" || fault "requeue failed"
+scontrol update JobId="$stopped" StartTime=now # else two minutes from now
 until_state "$stopped" COMPLETED && same "killed and requeued" stopped
 
 # an array, each task a share, and the merge
@@ -137,12 +140,13 @@ array=$(sbatch --parsable --array=1-3 --time=10 --output=%x-%A_%a.log "$jobs/arr
 until_state "$array" COMPLETED
 "$VG_PROGRAM" merge shares/features.h5 shares/part-*/features.h5.part || fault "the parts cannot be put together"
 cmp whole/features.h5 shares/features.h5 || fault "the merged file differs"
-VOXGRAD_ONLY='model=grammar' array=$(VOXGRAD_ONLY='model=grammar' sbatch --parsable --array=1-1 --time=10 --output=%x-%A_%a.log "$jobs/array.sbatch" study.yaml -o models)
+array=$(VOXGRAD_ONLY='model=grammar' sbatch --parsable --array=1-1 --time=10 --output=%x-%A_%a.log "$jobs/array.sbatch" study.yaml -o models)
 until_state "$array" COMPLETED
-"$VG_PROGRAM" merge models/features.h5 models/only-model-grammar/features.h5.part && cmp whole/features.h5 models/features.h5 || fault "the merged file of models differs"
+"$VG_PROGRAM" merge models/features.h5 models/only-model-grammar/features.h5.part || fault "the model's part cannot be merged"
+cmp whole/features.h5 models/features.h5 || fault "the merged file of models differs"
 
 # two jobs on one folder: the second says who holds it
-first=$(job "$jobs/voxgrad.sbatch" long.yaml -o both) && until_file both/results.h5.part.journal
+first=$(job "$jobs/voxgrad.sbatch" long.yaml -o both) && until_file both/features.h5.part.journal
 second=$(job "$jobs/voxgrad.sbatch" study.yaml -o both) && until_state "$second" FAILED
 grep -q "another run is at work in this folder: host $(hostname), process [0-9]*, job $first, since 20" voxgrad-"$second".log || fault "two jobs: $(cat voxgrad-"$second".log)"
 scancel "$first" && until_state "$first" CANCELLED
