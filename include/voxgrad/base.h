@@ -35,6 +35,11 @@ vg_status vg_fail_within(vg_status status, const char *format, ...) __attribute_
 /* This thread's last message; "" if none. Valid until the thread's next vg_fail. */
 const char *vg_message(void);
 
+#ifdef __clang_analyzer__ /* it sees one file at a time: that these return the status they are given */
+#define vg_fail(status, ...) ((vg_fail)(status, __VA_ARGS__), (status))
+#define vg_fail_within(status, ...) ((vg_fail_within)(status, __VA_ARGS__), (status))
+#endif
+
 /* Passes a failure up. */
 #define VG_TRY(call)                       \
     do {                                   \
@@ -86,7 +91,8 @@ const char *vg_interrupted(void);
 /* count * size bytes, zeroed, 64-byte aligned, to be given to free(). `what` names them in the message.
  * Errors: VG_NO_MEMORY (says how much; also where count * size overflows), VG_DEFECT (count < 0). */
 vg_status vg_allocate(void **memory, int64_t count, size_t size, const char *what);
-#define VG_NEW(pointer, count, what) vg_allocate((void **)(pointer), (count), sizeof **(pointer), (what))
+#define VG_NEW(pointer, count, what) \
+    vg_allocate((void **)(pointer), (count), sizeof **(pointer), (what)) /* NOLINT(bugprone-sizeof-expression): arrays of pointers too */
 
 /* a * b, or VG_INVALID where that overflows int64_t (sizes that come from files). */
 vg_status vg_multiply(int64_t a, int64_t b, const char *what, int64_t *product);

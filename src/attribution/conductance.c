@@ -66,7 +66,8 @@ static vg_status tangent_of(const vg_tile *tile, vg_site site, int64_t l, int64_
 }
 
 /* Sums over positions: out (nodes, width) from x (nodes, positions, width). */
-static vg_status sum_positions(const vg_tile *tile, int64_t positions, const float *x, float *out)
+static vg_status sum_positions(const vg_tile *tile, int64_t positions, const float *x,
+                               float *out) /* NOLINT(readability-non-const-parameter): the product writes it */
 {
     vg_engine *engine = tile->engine;
     float *ones;

@@ -241,17 +241,17 @@ void vg_attribution_column(const vg_attribution *a, int64_t output, int64_t colu
     const char *text = entry->space->names;
     switch (entry->columns) {
     case VG_COLUMNS_WORDS:
-        snprintf(name, size, "word %lld", (long long)(column - k));
+        snprintf(name, size, "word %lld", (long long)column - k);
         break;
     case VG_COLUMNS_UNITS:
         snprintf(name, size, "unit %lld", (long long)column);
         break;
     case VG_COLUMNS_HEADS:
-        snprintf(name, size, "layer %02lld head %02lld word %lld", (long long)(column / k / heads + 1), (long long)(column / k % heads),
-                 (long long)(column % k - k));
+        snprintf(name, size, "layer %02lld head %02lld word %lld", (long long)column / k / heads + 1, (long long)column / k % heads,
+                 (long long)column % k - k);
         break;
     case VG_COLUMNS_LAYERS:
-        snprintf(name, size, "layer %02lld", (long long)(column + 1));
+        snprintf(name, size, "layer %02lld", (long long)column + 1);
         break;
     case VG_COLUMNS_NAMED:
         for (; column > 0; column--)

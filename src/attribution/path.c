@@ -166,7 +166,8 @@ static double place_of(int64_t i, int64_t steps)
     int64_t panels = 2;
     while (i > panels)
         panels *= 2;
-    return (double)(2 * (i - panels / 2) - 1) / (double)panels;
+    int64_t half = panels / 2;
+    return (double)(2 * (i - half) - 1) / (double)panels;
 }
 
 /* The number of panels that node i makes whole, or 0. */
@@ -380,10 +381,10 @@ static vg_status read_layers(walk *w, vg_tile *tile, const float *dlogits, int64
     vg_cotangents cotangents;
     VG_TRY(vg_engine_vjp(tile->engine, tile->tape, dlogits, from, true, &cotangents));
     tile->cotangents = &cotangents;
-    VG_TRY(read_tile(w, tile, need));
+    vg_status status = read_tile(w, tile, need);
     tile->cotangents = NULL;
     vg_engine_release(tile->engine, mark);
-    return VG_OK;
+    return status;
 }
 
 /* What a tile says of its nodes beside the integrands: f; df/da by the jvp; and the sum of all scores, which is df/da where all that moves
@@ -391,6 +392,31 @@ static vg_status read_layers(walk *w, vg_tile *tile, const float *dlogits, int64
 typedef struct {
     double f[MOST_NODES], rate[MOST_NODES], attributed[MOST_NODES];
 } reading;
+
+static vg_status read_with_tangents(walk *w, vg_tile *tile, const float *dlogits, unsigned needs, reading *r)
+{
+    VG_TRY(take_rate(tile, dlogits, r->rate));
+    if ((needs & VG_NEED_LAST) != 0)
+        VG_TRY(read_layers(w, tile, dlogits, tile->length - 1, VG_NEED_LAST));
+    if ((needs & VG_NEED_ALL) != 0)
+        VG_TRY(read_layers(w, tile, dlogits, 0, VG_NEED_ALL));
+    return VG_OK;
+}
+
+/* The tangent along the path at every layer, and the entries that read it. */
+static vg_status read_tangents(walk *w, vg_tile *tile, const float *dlogits, unsigned needs, reading *r)
+{
+    vg_mark mark = vg_engine_mark(tile->engine);
+    float *direction;
+    vg_tangents tangents;
+    VG_TRY(repeat_difference(tile, 0, &direction));
+    VG_TRY(vg_engine_jvp(tile->engine, tile->tape, 1, direction, NULL, true, &tangents));
+    tile->tangents = &tangents;
+    vg_status status = read_with_tangents(w, tile, dlogits, needs, r);
+    tile->tangents = NULL;
+    vg_engine_release(tile->engine, mark);
+    return status;
+}
 
 /* scores: host (nodes, K + 2), room. */
 static vg_status differentiate(walk *w, vg_tile *tile, const track *t, const float *dlogits, double *scores, reading *r)
@@ -405,21 +431,8 @@ static vg_status differentiate(walk *w, vg_tile *tile, const track *t, const flo
         for (int64_t i = 0; i < tile->nodes * (k + 2); i++)
             r->attributed[i / (k + 2)] += scores[i];
     }
-    vg_mark mark = vg_engine_mark(tile->engine);
-    if (rated) {
-        float *direction;
-        vg_tangents tangents;
-        VG_TRY(repeat_difference(tile, 0, &direction));
-        VG_TRY(vg_engine_jvp(tile->engine, tile->tape, 1, direction, NULL, true, &tangents));
-        tile->tangents = &tangents;
-        VG_TRY(take_rate(tile, dlogits, r->rate));
-        if ((needs & VG_NEED_LAST) != 0)
-            VG_TRY(read_layers(w, tile, dlogits, tile->length - 1, VG_NEED_LAST));
-        if ((needs & VG_NEED_ALL) != 0)
-            VG_TRY(read_layers(w, tile, dlogits, 0, VG_NEED_ALL));
-        tile->tangents = NULL;
-    }
-    vg_engine_release(tile->engine, mark);
+    if (rated)
+        VG_TRY(read_tangents(w, tile, dlogits, needs, r));
     if ((needs & VG_NEED_WORDS) != 0)
         VG_TRY(read_layers(w, tile, dlogits, tile->length - 1, VG_NEED_WORDS));
     return VG_OK;

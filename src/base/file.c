@@ -37,7 +37,7 @@ vg_status vg_file_open(const char *path, vg_file *file)
 void vg_file_close(vg_file *file)
 {
     if (file->data != NULL)
-        munmap((void *)(uintptr_t)file->data, file->size);
+        munmap((void *)file->data, file->size);
     free(file->path);
     *file = (vg_file){0};
 }

@@ -49,7 +49,8 @@ static vg_status label_columns(const vg_responses *responses, const char *const 
     for (int64_t v = 0; v < voxels; v++)
         atlas->labels[v] = own == NULL || names == NULL ? (int32_t)v : -1;
     for (int64_t i = 0; i < count; i++) {
-        VG_TRY(vg_format(&atlas->names[i], "%s", names != NULL ? names[i] : own[i]));
+        const char *name = names != NULL ? names[i] : own != NULL ? own[i] : "";
+        VG_TRY(vg_format(&atlas->names[i], "%s", name));
         if (names != NULL && find_name(names, i, names[i]) >= 0)
             return vg_fail(VG_INVALID, "columns: \"%s\" stands there twice", names[i]);
         if (names == NULL || own == NULL)

@@ -145,7 +145,7 @@ static double stored_value(const uint8_t *bytes, int type, int size, bool swappe
         int64_t i8;
         float f4;
         double f8;
-    } value;
+    } value = {{0}};
     for (int i = 0; i < size; i++)
         value.bytes[i] = bytes[swapped ? size - 1 - i : i];
     switch (type) {

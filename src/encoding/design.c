@@ -302,8 +302,7 @@ static void split_mean(const building *b, ridge_making *s)
     }
 }
 
-/* ---- batches of sets
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- batches of sets -------------------------------------------------------------------------------------------------- */
 
 static vg_status prepare_set(building *b, ridge_making *s, int64_t i)
 {
@@ -359,11 +358,8 @@ static vg_status factor_batch(building *b, int64_t first, int64_t count)
     VG_GO(d->ops->eigh(d, count, n, b->gram, b->w));
     atomic_fetch_add(&factorizations, count);
     VG_GO(down(d, b->w_here, b->w, count * n));
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         VG_GO(ridge_make_factor(&sets[i], &b->design->factor[first + i]));
-        free_set(&sets[i]);
-        sets[i] = (ridge_making){0};
-    }
 done:
     for (int64_t i = 0; sets != NULL && i < count; i++)
         free_set(&sets[i]);

@@ -146,7 +146,7 @@ static inline size_t ridge_size(vg_type type)
 /* An element further on, of either type. */
 static inline void *ridge_at(vg_type type, const void *x, int64_t elements)
 {
-    return (char *)(uintptr_t)x + (size_t)elements * ridge_size(type);
+    return (char *)x + (size_t)elements * ridge_size(type);
 }
 
 /* How many segments the folds' sets make of the rows. */

@@ -354,14 +354,16 @@ static double *row_of(double *table, int64_t ld, int64_t row, int64_t column)
     return table != NULL ? table + row * ld + column : NULL;
 }
 
-/* Choice by r, and what it scores. */
-static vg_status outer_correlation(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, scoring s)
+/* Choice by r, and what it scores on the outer fold (NULL: folds are not nested). */
+static vg_status outer_correlation(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at,
+                                   const scoring *outer)
 {
     VG_TRY(choose(f, at, f->score, false));
     VG_TRY(put_alphas(f, at->voxels, row_of(r->alpha, r->ld, k, column)));
     VG_TRY(put(f, f->best, at->voxels, row_of(r->inner_score, r->ld, k, column)));
     const double *result = f->best;
-    if (f->call->plan->folds->nested) {
+    if (outer != NULL) {
+        scoring s = *outer;
         VG_TRY(zero(f, f->outer_score, at->voxels));
         s.score.choice = f->choice;
         s.score.weight = 1;
@@ -394,9 +396,10 @@ static vg_status lose(ridge_tile *f, const place *at, scoring s)
 }
 
 /* Choice by r2, and what it loses; after the last fold, r2. */
-static vg_status outer_loss(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, scoring s)
+static vg_status outer_loss(ridge_tile *f, const vg_ridge_result *r, int64_t k, int64_t column, const place *at, const scoring *outer)
 {
     int64_t voxels = at->voxels, outers = f->call->plan->folds->outer_count;
+    bool by_fold = outer != NULL && outer->score.by_fold;
     double *loss = row_of(r->fold_loss, r->ld, k, column), *total = row_of(r->fold_total, r->ld, k, column),
            *r2 = row_of(r->r2, 0, 0, column);
     VG_TRY(choose(f, at, f->loss_sum, true));
@@ -404,17 +407,17 @@ static vg_status outer_loss(ridge_tile *f, const vg_ridge_result *r, int64_t k, 
     VG_TRY(put_r2(f, f->best, f->total, voxels, row_of(r->inner_r2, r->ld, k, column)));
     for (int64_t v = 0; v < voxels; v++)
         f->lost[v] = f->spread_out[v] = 0;
-    if (f->call->plan->folds->nested)
-        VG_TRY(lose(f, at, s));
+    if (outer != NULL)
+        VG_TRY(lose(f, at, *outer));
     else
         VG_TRY(put_r2(f, f->best, f->total, voxels, r2));
     for (int64_t v = 0; v < voxels; v++) {
         if (loss != NULL)
-            loss[v] = s.score.by_fold && f->spread_out[v] > 0 ? f->lost[v] * f->spread_out[v] : f->lost[v];
+            loss[v] = by_fold && f->spread_out[v] > 0 ? f->lost[v] * f->spread_out[v] : f->lost[v];
         if (total != NULL)
             total[v] = f->spread_out[v];
         f->loss_so_far[v] = (k > 0 ? f->loss_so_far[v] : 0.0) + f->lost[v];
-        f->total_so_far[v] = (k > 0 ? f->total_so_far[v] : 0.0) + (s.score.by_fold ? 1.0 : f->spread_out[v]);
+        f->total_so_far[v] = (k > 0 ? f->total_so_far[v] : 0.0) + (by_fold ? 1.0 : f->spread_out[v]);
         if (r2 != NULL && f->call->plan->folds->nested && k + 1 == outers)
             r2[v] = f->total_so_far[v] > 0 ? 1.0 - f->loss_so_far[v] / f->total_so_far[v] : f->loss_so_far[v] * 0.0;
     }
@@ -427,14 +430,15 @@ static vg_status fit_design(ridge_tile *f, int64_t i, int64_t column, const plac
     const vg_folds *folds = f->call->plan->folds;
     const vg_ridge_result *r = &f->call->results[i];
     for (int64_t k = 0, first = f->call->layout->outer_sets; k < folds->outer_count; first += folds->outer[k].inner_count, k++) {
-        scoring outer = {0};
+        scoring outer;
+        const scoring *nested = folds->nested ? &outer : NULL;
         VG_TRY(score_inner(f, design, first, folds->outer[k].inner_count, at));
-        if (folds->nested)
+        if (nested != NULL)
             VG_TRY(prepare(f, design, k, at, &outer));
         if (f->call->correlation)
-            VG_TRY(outer_correlation(f, r, k, column, at, outer));
+            VG_TRY(outer_correlation(f, r, k, column, at, nested));
         if (f->call->loss)
-            VG_TRY(outer_loss(f, r, k, column, at, outer));
+            VG_TRY(outer_loss(f, r, k, column, at, nested));
     }
     return VG_OK;
 }

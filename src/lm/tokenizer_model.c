@@ -49,7 +49,7 @@ static vg_status check_id(const vg_reader *r, const char *token, const json_t *i
 static vg_status read_tokens(const vg_reader *r, const json_t *tokens, size_t merges, int64_t ids)
 {
     vg_vocabulary *vocabulary = &r->tokenizer->vocabulary;
-    json_t *object = (json_t *)(uintptr_t)tokens, *id;
+    json_t *object = (json_t *)tokens, *id;
     const char *token;
     size_t bytes = 0;
     json_object_foreach(object, token, id)

@@ -268,7 +268,7 @@ static vg_status make_regions(const vg_study *study, fit_subject *subject, char 
     if (status == VG_OK)
         status = vg_regions_create(&subject->atlas, rules, study->atlas.region_count, &subject->regions);
     for (int64_t i = 0; i < study->atlas.region_count; i++)
-        free((void *)(uintptr_t)rules[i].labels);
+        free((void *)rules[i].labels);
     free(rules);
     return status;
 }
@@ -365,7 +365,7 @@ static vg_status make_tiles(fit_job *job, const char *planned, int64_t memory)
     VG_TRY(VG_NEW(&columns, job->space_count, "spaces"));
     for (int64_t i = 0; i < job->space_count; i++)
         columns[i] = job->spaces[i].any->columns * job->study->alignment.delay_count;
-    vg_ridge_cost cost = {0};
+    vg_ridge_cost cost = {.tile = 1};
     vg_status status = VG_OK;
     int64_t kept = vg_plan_kept(job->study, planned, "spaces_together", 0);
     job->chunk_size = kept > 0 && kept < job->space_count ? kept : job->space_count;

@@ -65,10 +65,10 @@ static vg_status choose_shifts(const fit_job *job, fit_null *null)
 static vg_status make_packs(const fit_job *job, fit_null *null)
 {
     VG_TRY(VG_NEW(&null->packs, job->tile_count, "tiles"));
+    fit_pack *pack = null->packs;
     for (int64_t t = 0; t < job->tile_count; t++) {
         int64_t group = job->subjects[job->tiles[t].subject].group, count = job->tiles[t].count;
-        fit_pack *pack = null->pack_count > 0 ? &null->packs[null->pack_count - 1] : NULL;
-        if (pack == NULL || pack->group != group || pack->columns + count > PACK) {
+        if (null->pack_count == 0 || pack->group != group || pack->columns + count > PACK) {
             pack = &null->packs[null->pack_count++];
             *pack = (fit_pack){.group = group, .first = t};
         }

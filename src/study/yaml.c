@@ -71,7 +71,7 @@ int vg_yaml_line(struct fy_node *node)
     return mark != NULL ? mark->line + 1 : 1;
 }
 
-vg_status vg_yaml_fail(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *format, ...)
+vg_status(vg_yaml_fail)(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *format, ...)
 {
     char text[1024];
     va_list arguments;

@@ -21,6 +21,9 @@ int vg_yaml_line(struct fy_node *node);
 /* Sets the message "FILE:LINE: KEY: " and what follows; VG_INVALID. */
 vg_status vg_yaml_fail(const vg_yaml *yaml, struct fy_node *node, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+#ifdef __clang_analyzer__ /* as vg_fail */
+#define vg_yaml_fail(...) ((vg_yaml_fail)(__VA_ARGS__), VG_INVALID)
+#endif
 
 /* A scalar with ${NAME} and ${NAME:-default} expanded from the environment; a new string. */
 vg_status vg_yaml_text(const vg_yaml *yaml, struct fy_node *node, const char *key, char **text);

@@ -35,14 +35,14 @@ static void make_study(simulated *s, int64_t planted, uint64_t seed)
     simulated_write(s, "narrow", narrow, 2);
     simulated_write(s, "wide", wide, 5);
     for (int64_t i = 0; i < SUBJECTS; i++) {
-        char name[8];
+        char name[32];
         float *y = ar1_columns(ROWS, VOXELS, 0.6, seed + 2);
         for (int64_t v = 0; v < VOXELS; v++) {
             add_ar1(y, ROWS, VOXELS, v, 0.6, 0.7, seed + 10 + (uint64_t)i);
             for (int64_t t = 1; v < planted && t < ROWS; t++)
                 y[t * VOXELS + v] += 3 * narrow[(t - 1) * 2];
         }
-        snprintf(name, sizeof name, "s%lld", (long long)i + 1);
+        snprintf(name, sizeof name, "s%lld", (long long)(i + 1));
         simulated_write(s, name, y, VOXELS);
         free(y);
     }
