@@ -29,7 +29,7 @@ libraries() {
 packages() {
     case "$1" in
     build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries ;;
-    tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools ;;
+    tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools procps slurmctld slurmd slurm-client munge ;;
     checks) printf '%s\n' shellcheck clang-format clang-tidy ;;
     esac
 }

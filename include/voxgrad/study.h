@@ -139,8 +139,12 @@ void vg_study_release(vg_store_lock *lock);
 vg_status vg_study_make_features(vg_comm *comm, const vg_study *study);
 vg_status vg_study_fit(vg_comm *comm, const vg_study *study, const char *features_path);
 
-/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
-vg_status vg_study_check(const vg_study *study, FILE *out);
+/* Validates everything that can be without computing and prints passes, FLOPs, time, memory a rank and files. Never starts MPI.
+ * rates: a file that vg_study_bench wrote, or NULL. Errors: VG_NO_MEMORY (it cannot fit; the number that is needed), and a run's own. */
+vg_status vg_study_check(const vg_study *study, const char *rates, FILE *out);
+
+/* Measures a few blocks of the study's own work on this machine, some seconds; prints the rates as JSON. Never starts MPI. */
+vg_status vg_study_bench(const vg_study *study, FILE *out);
 
 /* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
 vg_status vg_study_info(FILE *out);

@@ -8,7 +8,7 @@
 typedef vg_status vg_command_main(int argc, char **argv);
 
 vg_command_main vg_command_run, vg_command_features, vg_command_fit, vg_command_check, vg_command_simulate, vg_command_table,
-    vg_command_info, vg_command_status, vg_command_merge;
+    vg_command_info, vg_command_status, vg_command_merge, vg_command_bench;
 
 /* Parses options (the command's own and the common ones: --help, --quiet, --verbose). *proceed is false after --help, which prints usage,
  * options and examples. `wanted` operands are needed. */

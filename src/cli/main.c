@@ -19,6 +19,7 @@ static const struct {
     {"status", vg_command_status, "how far the work in an output folder is"},
     {"merge", vg_command_merge, "put the parts of array tasks together"},
     {"table", vg_command_table, "print the scores of a results.h5"},
+    {"bench", vg_command_bench, "measure rates of a study's work, for check"},
     {"info", vg_command_info, "build, libraries, devices"},
 };
 

@@ -131,8 +131,30 @@ vg_status vg_command_check(int argc, char **argv)
 {
     static const vg_command_help help = {
         "check [OPTIONS] STUDY.yaml",
-        "Validates a study and prints passes, FLOPs, memory a rank and files, without computing. Never starts MPI.",
-        "  voxgrad check study.yaml\n", 1, true};
+        "Validates a study and prints passes, FLOPs, time, memory a rank and files, without computing. Never starts MPI.",
+        "  voxgrad check study.yaml\n  voxgrad bench study.yaml >rates.json && voxgrad check --rates rates.json study.yaml\n", 1, true};
+    vg_study_overrides overrides = {0};
+    const char *rates = NULL;
+    const vg_option options[] = {
+        VG_STUDY_OPTIONS(overrides), {"rates", 'r', "FILE.json", "rates that voxgrad bench measured", &rates, NULL}, {0}};
+    bool proceed;
+    VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
+    if (!proceed)
+        return VG_OK;
+    vg_study *study;
+    VG_TRY(vg_command_study(argv[0], &overrides, &study));
+    vg_status status = vg_study_check(study, rates, stdout);
+    vg_study_free(study);
+    return status;
+}
+
+vg_status vg_command_bench(int argc, char **argv)
+{
+    static const vg_command_help help = {
+        "bench [OPTIONS] STUDY.yaml",
+        "Runs a few blocks of a study's work, some seconds, and prints as JSON how long a GFLOP of each kind takes\n"
+        "on this machine: rates for voxgrad check. Never starts MPI.",
+        "  voxgrad bench study.yaml >rates.json\n", 1, false};
     vg_study_overrides overrides = {0};
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;
@@ -141,7 +163,7 @@ vg_status vg_command_check(int argc, char **argv)
         return VG_OK;
     vg_study *study;
     VG_TRY(vg_command_study(argv[0], &overrides, &study));
-    vg_status status = vg_study_check(study, stdout);
+    vg_status status = vg_study_bench(study, stdout);
     vg_study_free(study);
     return status;
 }

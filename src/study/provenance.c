@@ -46,7 +46,8 @@ static vg_status make_folders(char *path)
         if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode))
             return vg_fail(VG_INVALID, "%s: is a file, where the output folder should be; choose another with --output", path);
         if (fault != 0)
-            return vg_fail(VG_INVALID, "%.1000s: the output folder cannot be made: %s; choose another with --output", path, strerror(fault));
+            return vg_fail(VG_INVALID, "%.1000s: the output folder cannot be made: %s; choose another with --output", path,
+                           strerror(fault));
         *at = end;
         if (end == '\0')
             break;

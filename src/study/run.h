@@ -99,6 +99,40 @@ vg_status vg_plan_features_inputs(const vg_study *study, const vg_stories *stori
 vg_status vg_features_current(vg_comm *comm, const vg_study *study, const vg_stories *stories, const vg_explained *models, const char *plan,
                               const char *path, bool *current);
 
+/* ---- cost (cost.c) ------------------------------------------------------------------------------------------------------ */
+
+/* Core-seconds a GFLOP (seconds, on a GPU). */
+typedef struct {
+    double features, designs, fits;
+} vg_rates;
+
+/* Counted work and memory of a study; what the factorisations take is of every rank. */
+typedef struct {
+    double feature_flops, engine_bytes; /* with the weights */
+    double design_flops, fit_flops, fit_bytes, least_bytes;
+} vg_cost;
+
+/* Columns of some of a study's designs, for a measurement. */
+enum { VG_BENCH_SPACES = 16 };
+typedef struct {
+    int64_t columns[VG_BENCH_SPACES], count;
+} vg_bench_columns;
+
+/* The rates of a file that `voxgrad bench` wrote; NULL: the program's own. */
+vg_status vg_rates_read(const char *path, vg_rates *rates);
+double vg_model_bytes(const vg_model_shape *shape);
+
+/* voxels: of all subjects; most: of one. */
+vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t voxels, int64_t most, int64_t shifts,
+                      double memory, vg_cost *total);
+
+/* Prints time and memory. Errors: VG_NO_MEMORY (what is needed at least is more than `memory`). */
+vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memory, FILE *out);
+
+/* Runs a few blocks of the study's features, and fits of random numbers of its shapes. */
+vg_status vg_bench_features(const vg_study *study, vg_device *device, double *rate, vg_bench_columns *columns);
+vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, vg_rates *rates);
+
 /* ---- the null of the stimulus (null.c) ------------------------------------------------------------------------------- */
 
 /* The study's shifts for these runs: shifts (study->null.shifts) and how many there are. Errors: VG_INVALID (null.min_shift leaves none).
