@@ -20,7 +20,7 @@ minutes=${1:-30} seed=${2:-1}
 [ -x "$root/build/asan/voxgrad" ] || { usage >&2 && exit 2; }
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-export ASAN_OPTIONS=detect_leaks=1:intercept_tls_get_addr=0 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
+export ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0:intercept_tls_get_addr=0 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1
 folder=$(mktemp -d) && trap 'rm -rf -- "$folder"' EXIT
 cd "$folder" && cp "$root/build/asan/voxgrad" . || exit 1 # a copy: builds may go on meanwhile
