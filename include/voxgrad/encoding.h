@@ -85,6 +85,11 @@ typedef struct vg_ridge_design vg_ridge_design;
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design);
 void vg_ridge_design_free(vg_ridge_design *design);
 
+/* The same of the first `principal` principal components of the features (0: all), found anew in every training set: spaces of different
+ * size, compared at equal size. */
+vg_status vg_ridge_design_principal(vg_device *device, const vg_ridge_plan *plan, vg_samples features, int64_t principal,
+                                    vg_ridge_design **design);
+
 /* Where results of one space go; any pointer may be NULL. Rows of outer-fold tables are `ld` apart. Dead voxels (constant, or with a value
  * that is not finite) are NaN everywhere. Not nested: there is one outer fold, and score = inner_score. */
 typedef struct {

@@ -124,12 +124,8 @@ vg_status vg_store_flush(vg_store *store);
  * The store is to be freed in any case. Errors: VG_DEFECT (a block was never committed), VG_NO_SPACE, VG_INVALID. */
 vg_status vg_store_finish(vg_store *store);
 
-/* NAME.h5 as it was given, and a number of the journal's plan, by which notes beside the file know their work. */
-const char *vg_store_name(const vg_store *store);
-uint32_t vg_store_identity(const vg_store *store);
-
-/* A small file made anew or replaced, whole at any instant and on the disk when this returns. */
-vg_status vg_store_replace(const char *path, const void *data, size_t size);
+/* Blocks from `first` on are to be done again, with the same bytes, whatever the journal said. On every rank alike. */
+void vg_store_forget(vg_store *store, int64_t first);
 
 /* Closes; without vg_store_finish the part stays, to be resumed. NULL is nothing. */
 void vg_store_free(vg_store *store);

@@ -54,6 +54,12 @@ typedef struct {
     double r2;
 } vg_study_region;
 
+/* Spaces that compete together: NAME, MODEL/NAME or MODEL/NAME/LL. */
+typedef struct {
+    char *name, **members;
+    int64_t member_count;
+} vg_study_family;
+
 typedef struct {
     char *path, *text; /* the file as it was read */
     char *name, *output, *device;
@@ -95,6 +101,27 @@ typedef struct {
     struct {
         int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
     } null;
+    struct {
+        int64_t bootstrap;      /* draws of listeners */
+        double level;           /* q below which a voxel passes */
+        char *ceiling, *layers; /* auto, none */
+        int64_t equal_size;     /* principal components that families are compared at: 0 none, -1 auto */
+    } statistics;
+    struct {
+        bool automatic; /* explanation and representation of each model */
+        vg_study_family *list;
+        int64_t count;
+    } families;
+    struct {
+        bool all;
+        char **names; /* (count, 2) */
+        int64_t count;
+    } contrasts;
+    struct {
+        bool all;
+        char **spaces;
+        int64_t space_count, *words, word_count;
+    } profile;
     struct {
         char **columns; /* labels of the responses' columns, in their order; or */
         int64_t column_count;

@@ -332,6 +332,13 @@ static void free_set(ridge_making *s)
     free(s->held_out);
 }
 
+/* Of ascending eigenvalues w (n), all but the largest become 0: directions that a factor leaves out. */
+static void keep_principal(int64_t principal, int64_t n, double *w)
+{
+    for (int64_t j = 0; principal > 0 && j < n - principal; j++)
+        w[j] = 0;
+}
+
 static vg_status factor_batch(building *b, int64_t first, int64_t count)
 {
     ridge_making *sets = NULL;
@@ -358,8 +365,10 @@ static vg_status factor_batch(building *b, int64_t first, int64_t count)
     VG_GO(d->ops->eigh(d, count, n, b->gram, b->w));
     atomic_fetch_add(&factorizations, count);
     VG_GO(down(d, b->w_here, b->w, count * n));
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
+        keep_principal(b->design->principal, n, b->w_here + i * n);
         VG_GO(ridge_make_factor(&sets[i], &b->design->factor[first + i]));
+    }
 done:
     for (int64_t i = 0; sets != NULL && i < count; i++)
         free_set(&sets[i]);
@@ -434,14 +443,20 @@ static vg_status check(const vg_ridge_plan *plan, vg_samples features)
 
 vg_status vg_ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_ridge_design **design)
 {
+    return vg_ridge_design_principal(device, plan, features, 0, design);
+}
+
+vg_status vg_ridge_design_principal(vg_device *device, const vg_ridge_plan *plan, vg_samples features, int64_t principal,
+                                    vg_ridge_design **design)
+{
     *design = NULL;
     VG_TRY(check(plan, features));
     building b = {.device = device, .rows = features.rows, .columns = features.columns};
     vg_status status;
     VG_GO(VG_NEW(design, 1, "a ridge design"));
     b.design = *design;
-    *b.design =
-        (vg_ridge_design){.device = device, .plan = plan, .columns = features.columns, .dual = ridge_is_dual(plan, features.columns)};
+    *b.design = (vg_ridge_design){
+        .device = device, .plan = plan, .columns = features.columns, .principal = principal, .dual = ridge_is_dual(plan, features.columns)};
     VG_GO(ridge_layout_create(device, plan->folds, &b.design->layout));
     VG_GO(VG_NEW(&b.design->factor, b.design->layout.sets, "factors"));
     VG_GO(build(&b, features));

@@ -32,6 +32,9 @@ static vg_status project(const ridge_making *s, double **projected)
     VG_GO(ridge_multiply(d, false, true, s->m + 1, n, n, 1.0, held_out, n, s->vectors, n, 0.0, there));
     VG_GO(VG_NEW(projected, count, "numbers of projected rows"));
     VG_GO(d->ops->down(d, *projected, there, (size_t)count * sizeof(double)));
+    for (int64_t j = 0; j < n && s->w[j] == 0.0; j++) /* left out */
+        for (int64_t i = 0; i <= s->m; i++)
+            (*projected)[i * n + j] = 0;
 done:
     ridge_device_free(d, held_out);
     ridge_device_free(d, there);

@@ -64,6 +64,7 @@ struct vg_ridge_design {
     const vg_ridge_plan *plan;
     int64_t columns;
     bool dual;
+    int64_t principal; /* above 0: so many principal components of each training set, the largest */
     ridge_layout layout;
     void *features;       /* primal: (T, p + 1), about the mean of all rows, and a column of ones */
     ridge_factor *factor; /* (sets) */

@@ -125,17 +125,3 @@ vg_status vg_io_put(const char *path, const void *data, size_t size)
         unlink(path);
     return status;
 }
-
-vg_status vg_store_replace(const char *path, const void *data, size_t size)
-{
-    char *new;
-    VG_TRY(vg_format(&new, "%s.new", path));
-    unlink(new);
-    vg_status status = vg_io_put(new, data, size);
-    if (status == VG_OK)
-        status = vg_io_rename(new, path);
-    if (status == VG_OK)
-        status = vg_io_sync_folder(path);
-    free(new);
-    return status;
-}

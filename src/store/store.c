@@ -437,14 +437,12 @@ bool vg_store_whole(const vg_store *store, int64_t block)
     return block >= 0 && block < store->journal.blocks && store->whole[block] != 0;
 }
 
-const char *vg_store_name(const vg_store *store)
+void vg_store_forget(vg_store *store, int64_t first)
 {
-    return store->path;
-}
-
-uint32_t vg_store_identity(const vg_store *store)
-{
-    return vg_crc32c(0, store->journal.plan, (size_t)store->journal.plan_bytes);
+    for (int64_t b = first; b < store->journal.blocks; b++) {
+        store->whole_count -= store->whole[b];
+        store->whole[b] = 0;
+    }
 }
 
 int64_t vg_store_whole_count(const vg_store *store)

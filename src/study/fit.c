@@ -51,7 +51,7 @@ static vg_status collect_spaces(fit_job *job, const char *path)
     }
     if (job->space_count == 0)
         return vg_fail(VG_INVALID, "%s: has no features of the study's stories; \"voxgrad features\" makes them", path);
-    return VG_OK;
+    return vg_families_cut(job);
 }
 
 /* ---- subjects --------------------------------------------------------------------------------------------------------------- */
@@ -284,6 +284,27 @@ static vg_status whole_as_region(fit_subject *subject)
     return vg_regions_create(&subject->atlas, NULL, 0, &subject->regions);
 }
 
+/* Beside the regions "all": every voxel, for averages. */
+static vg_status add_whole(fit_subject *subject)
+{
+    vg_regions *regions = &subject->regions;
+    for (int64_t r = 0; r < regions->count; r++)
+        if (strcmp(regions->regions[r].name, "all") == 0)
+            return VG_OK;
+    vg_region *grown = realloc(regions->regions, (size_t)(regions->count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return vg_fail(VG_NO_MEMORY, "no memory for %lld regions", (long long)regions->count + 1);
+    regions->regions = grown;
+    vg_region *whole = &grown[regions->count];
+    *whole = (vg_region){.count = subject->voxels};
+    VG_TRY(vg_format(&whole->name, "all"));
+    regions->count++;
+    VG_TRY(VG_NEW(&whole->voxels, subject->voxels, "regions"));
+    for (int64_t v = 0; v < subject->voxels; v++)
+        whole->voxels[v] = v;
+    return VG_OK;
+}
+
 static vg_status all_regions(fit_job *job)
 {
     const vg_study *study = job->study;
@@ -298,6 +319,8 @@ static vg_status all_regions(fit_job *job)
             status = whole_as_region(subject);
         else
             status = make_regions(study, subject, labels, count);
+        if (status == VG_OK)
+            status = add_whole(subject);
         job->region_rows += subject->regions.count;
     }
     if (study->atlas.columns_file != NULL)
@@ -613,7 +636,10 @@ static vg_status begin_file(fit_job *job, const char *features_path, const char 
     if (status == VG_OK)
         status = vg_plan_begin(job->comm, job->study, job->plan, inputs, &plan, job->layout, &job->store);
     free(inputs);
-    return status == VG_OK ? vg_run_begin(job->comm, job->study, job->device, "fit") : status;
+    VG_TRY(status);
+    /* Summaries, statistics and the null need each other's state, which no file holds: they are made again from the tiles' scores. */
+    vg_store_forget(job->store, chunks * job->tile_count);
+    return vg_run_begin(job->comm, job->study, job->device, "fit");
 }
 
 static vg_status decide(fit_job *job, const char *path)
@@ -665,8 +691,10 @@ static void free_job(fit_job *job)
     }
     for (int64_t i = 0; job->subjects != NULL && i < job->subject_count; i++)
         close_subject(&job->subjects[i]);
-    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++)
+    for (int64_t i = 0; job->spaces != NULL && i < job->space_count; i++) {
+        vg_families_uncut(&job->spaces[i]);
         free(job->spaces[i].stories);
+    }
     if (job->listed != NULL)
         vg_features_list_free(job->listed, job->listed_count);
     vg_store_close(job->features);

@@ -10,6 +10,8 @@ typedef struct {
     const vg_store_space *any;      /* its row of one story, for names */
     const vg_store_space **stories; /* (story_count), NULL where a story has none */
     int64_t mean, sem;              /* datasets under /group; -1: the subjects' voxels differ */
+    int64_t principal;              /* above 0: a space cut to so many principal components of its design, and */
+    const vg_store_space *whole;    /* the one it was cut from (families.c) */
 } fit_space;
 
 typedef struct {
@@ -69,6 +71,10 @@ typedef struct {
 /* Chunk of spaces first .. first + count - 1: this rank's tiles. Not collective. The designs made for it stay until vg_fit_chunk_end. */
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count);
 void vg_fit_chunk_end(fit_job *job);
+
+/* Spaces that are cut for families of equal size join the list; and go (families.c). */
+vg_status vg_families_cut(fit_job *job);
+void vg_families_uncut(fit_space *space);
 
 /* Designs of the chunk for one group of subjects, in job->designs; those that are there stay. Not collective. */
 vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count);

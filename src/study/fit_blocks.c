@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fit.h"
+#include "choices.h"
 
 /* ---- designs ---------------------------------------------------------------------------------------------------------------- */
 
@@ -87,7 +87,8 @@ static vg_status make_design(const fit_job *job, const fit_group *group, const f
 {
     vg_matrix x;
     VG_TRY(vg_fit_features(job, group, space, &x));
-    vg_status status = vg_ridge_design_create(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld}, design);
+    vg_status status = vg_ridge_design_principal(job->device, &group->plan, (vg_samples){VG_F32, x.data, x.rows, x.columns, x.ld},
+                                                 space->principal, design);
     free(x.data);
     return status == VG_OK ? VG_OK : vg_fail_within(status, "%s/%s: ", space->any->model, space->any->name);
 }
@@ -194,7 +195,7 @@ static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, 
 {
     const fit_tile *tile = &job->tiles[t];
     const fit_subject *subject = &job->subjects[tile->subject];
-    int64_t outer = job->groups[subject->group].folds->outer_count, each = (2 + outer) * tile->count;
+    int64_t outer = job->groups[subject->group].folds->outer_count, each = (2 + 3 * outer) * tile->count;
     vg_matrix y = {.rows = subject->rows, .columns = tile->count, .ld = tile->count};
     double *numbers = NULL;
     float *narrow = NULL;
@@ -210,6 +211,8 @@ static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, 
     for (int64_t i = 0; i < count; i++) {
         double *at = numbers + i * each;
         results[i] = (vg_ridge_result){.score = at, .r2 = at + tile->count, .alpha = at + 2 * tile->count, .ld = tile->count};
+        results[i].inner_score = results[i].alpha + outer * tile->count;
+        results[i].fold_score = results[i].inner_score + outer * tile->count;
     }
     VG_GO(vg_ridge_fit(designs, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld}, NULL, results));
     if (first == 0)
@@ -220,6 +223,8 @@ static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, 
         VG_GO(write_doubles(job, subject->score[first + i], 0, tile, results[i].score, *scores));
         VG_GO(write_doubles(job, subject->r2[first + i], 0, tile, results[i].r2, narrow));
         VG_GO(write_doubles(job, subject->alpha[first + i], outer, tile, results[i].alpha, narrow));
+        vg_choices_take(job, first + i, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, results[i].inner_score,
+                        results[i].fold_score, tile->count, outer);
     }
     vg_progress_step(tile->count * count);
 done:

@@ -119,17 +119,8 @@ void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, fl
     }
 }
 
-static vg_status write_summary(fit_job *job, int64_t in_chunk, int64_t space, float *const *maps, int64_t block)
-{
-    VG_TRY(write_regions(job, in_chunk, space, maps));
-    VG_TRY(write_group(job, space, maps[0]));
-    VG_TRY(vg_statistics_space(job, in_chunk, space, maps[0]));
-    return vg_store_commit(job->store, block);
-}
-
 static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *all, const size_t *sizes)
 {
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size, block = chunks * job->tile_count + space;
     float **maps;
     int64_t total = 0;
     for (int64_t i = 0; i < job->subject_count; i++)
@@ -140,11 +131,12 @@ static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, c
         maps[i] = maps[i - 1] + job->subjects[i - 1].voxels;
     if (status == VG_OK) {
         vg_fit_unpack(job, all, sizes, maps[0]);
-        if (vg_store_whole(job->store, block))
-            status = vg_statistics_recall(job, space, maps[0]);
-        else
-            status = write_summary(job, in_chunk, space, maps, block);
+        status = write_regions(job, in_chunk, space, maps);
     }
+    if (status == VG_OK)
+        status = write_group(job, space, maps[0]);
+    if (status == VG_OK)
+        status = vg_statistics_space(job, in_chunk, space, maps[0]);
     free(maps[0]);
     free(maps);
     return status;
@@ -160,8 +152,12 @@ vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
     VG_GO(vg_comm_agree(job->comm, VG_NEW(&sizes, vg_comm_ranks(job->comm), "ranks")));
     VG_GO(vg_comm_agree(job->comm, vg_fit_pack(job, space - chunk_first, &mine, &bytes)));
     VG_GO(vg_comm_gather(job->comm, mine, bytes, root, &all, sizes));
-    if (vg_comm_rank(job->comm) == root)
+    if (vg_comm_rank(job->comm) == root) {
         status = summarize_maps(job, space - chunk_first, space, all, sizes);
+        int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size;
+        if (status == VG_OK)
+            status = vg_store_commit(job->store, chunks * job->tile_count + space);
+    }
     status = vg_comm_agree(job->comm, status);
 done:
     for (int64_t t = 0; t < job->tile_count; t++) {

@@ -35,6 +35,8 @@ vg_key_reader vg_key_model, vg_key_models, vg_key_features, vg_key_stories, vg_k
     vg_key_stall;
 
 /* Those of the statistics (readers_statistics.c). */
-vg_key_reader vg_key_min_shift;
+vg_key_reader vg_key_min_shift, vg_key_equal_size, vg_key_families, vg_key_contrasts, vg_key_profile_spaces, vg_key_profile_words;
+/* What they read. */
+void vg_keys_free_statistics(vg_study *study);
 
 #endif

@@ -93,12 +93,11 @@ vg_status vg_null_prepare(fit_job *job)
     null->region_largest = null->largest + null->shift_count;
     for (int64_t i = 0; i < 2 * null->shift_count; i++)
         null->largest[i] = -(double)INFINITY;
-    VG_TRY(VG_NEW(&null->space_largest, job->chunk_size * 2 * null->shift_count, "shifts"));
-    VG_TRY(VG_NEW(&null->done, null->shift_count, "shifts"));
     VG_TRY(VG_NEW(&null->observed, job->chunk_size * s->voxels, "the null"));
     VG_TRY(VG_NEW(&null->observed_derived, job->chunk_size * s->derived.total, "the null"));
     VG_TRY(VG_NEW(&null->exceeded, job->chunk_size * (s->voxels + s->derived.total), "the null"));
     VG_TRY(VG_NEW(&null->maps, null->batch * job->chunk_size * s->voxels, "the null"));
+    VG_TRY(VG_NEW(&null->sum, job->chunk_size * (s->voxels + s->derived.total), "the null"));
     return VG_NEW(&null->derived, job->chunk_size * s->derived.total, "the null");
 }
 
@@ -112,7 +111,7 @@ double vg_null_bytes(const fit_job *job)
         voxels += (double)job->subjects[i].voxels;
         widest = (double)job->subjects[i].voxels > widest ? (double)job->subjects[i].voxels : widest;
     }
-    return (double)job->chunk_size * (voxels * 4 * (2 + BATCH) + 20 * (widest + 2 * (double)job->region_rows));
+    return (double)job->chunk_size * (voxels * (8 + 4 * (2 + BATCH)) + 28 * (widest + 2 * (double)job->region_rows));
 }
 
 int64_t vg_null_fits(const fit_job *job)
@@ -140,13 +139,12 @@ void vg_null_free(fit_null *null)
     free(null->packs);
     free(null->p);
     free(null->largest);
-    free(null->space_largest);
-    free(null->done);
     free(null->observed);
     free(null->observed_derived);
     free(null->exceeded);
     free(null->maps);
     free(null->derived);
+    free(null->sum);
     free(null);
 }
 
@@ -206,13 +204,6 @@ vg_status vg_null_layout(fit_job *job)
     VG_TRY(vg_layout_dataset(job->layout, "/null/largest", VG_STORE_F64, 0, 2, largest, &null->largest_table));
     VG_TRY(vg_layout_text(job->layout, "/null/largest", "units",
                           "of each shift: the largest mean over subjects of all voxels and spaces; of all regions and spaces"));
-    const int64_t exceeded[2] = {spaces, job->statistics->over.count}, each[3] = {spaces, 2, null->shift_count};
-    VG_TRY(vg_layout_dataset(job->layout, "/null/exceeded", VG_STORE_I32, 0, 2, exceeded, &null->exceeded_table));
-    VG_TRY(vg_layout_text(job->layout, "/null/exceeded", "units",
-                          "of each space and region of /group_regions: shifts whose mean was no smaller than the observed one"));
-    VG_TRY(vg_layout_dataset(job->layout, "/null/largest_of_space", VG_STORE_F64, 0, 3, each, &null->space_largest_table));
-    VG_TRY(vg_layout_text(job->layout, "/null/largest_of_space", "units",
-                          "of each space and shift: the largest mean over subjects of all voxels; of all regions"));
     return vg_layout_integer(job->layout, "/group_regions", "shifts", null->shift_count);
 }
 
@@ -254,48 +245,6 @@ static vg_status write_group(fit_job *job, int64_t space, const int32_t *exceede
     return status;
 }
 
-/* One space's largest numbers into those of all. */
-vg_status vg_null_join(fit_job *job, const double *largest)
-{
-    fit_null *null = job->statistics->null;
-    for (int64_t i = 0; i < 2 * null->shift_count; i++)
-        null->largest[i] = fmax(null->largest[i], largest[i]);
-    return VG_OK;
-}
-
-/* What is needed of a space once more, if work is resumed after it. */
-static vg_status write_notes(fit_job *job, int64_t space, const int32_t *exceeded, const double *largest)
-{
-    fit_null *null = job->statistics->null;
-    const int64_t offset[3] = {space, 0, 0}, regions[2] = {1, job->statistics->over.count}, numbers[3] = {1, 2, null->shift_count};
-    VG_TRY(vg_store_write(job->store, null->exceeded_table, offset, regions, exceeded));
-    VG_TRY(vg_store_write(job->store, null->space_largest_table, offset, numbers, largest));
-    return vg_null_join(job, largest);
-}
-
-vg_status vg_null_recall(fit_job *job, int64_t space)
-{
-    fit_statistics *s = job->statistics;
-    fit_null *null = s->null;
-    int32_t *exceeded = NULL;
-    double *largest = NULL;
-    vg_status status;
-    if (null == NULL)
-        return VG_OK;
-    const int64_t offset[3] = {space, 0, 0}, regions[2] = {1, s->over.count}, numbers[3] = {1, 2, null->shift_count};
-    VG_GO(VG_NEW(&exceeded, s->over.count, "regions"));
-    VG_GO(VG_NEW(&largest, 2 * null->shift_count, "shifts"));
-    VG_GO(vg_store_read_back(job->store, null->exceeded_table, offset, regions, exceeded));
-    VG_GO(vg_store_read_back(job->store, null->space_largest_table, offset, numbers, largest));
-    vg_null_p(s->group[space] + s->derived.group + s->derived.rows, exceeded, null->shift_count, s->derived.over,
-              s->over_p + space * s->over.count);
-    status = vg_null_join(job, largest);
-done:
-    free(exceeded);
-    free(largest);
-    return status;
-}
-
 vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space)
 {
     fit_statistics *s = job->statistics;
@@ -313,8 +262,6 @@ vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space)
         status = vg_store_write(job->store, null->p[space * job->subject_count + i], NULL, NULL, p + s->offset[i]);
     free(p);
     int64_t over = s->derived.group + s->derived.rows;
-    if (status == VG_OK)
-        status = write_notes(job, space, derived + over, null->space_largest + in_chunk * 2 * null->shift_count);
     vg_null_p(s->group[space] + over, derived + over, null->shift_count, s->derived.over, s->over_p + space * s->over.count);
     if (status == VG_OK && job->same_voxels)
         status = write_group(job, space, derived);
@@ -346,16 +293,7 @@ vg_status vg_null_write_largest(fit_job *job, int64_t space)
     return status;
 }
 
-vg_status vg_null_write_shifts(fit_job *job)
-{
-    const fit_null *null = job->statistics->null;
-    if (null == NULL)
-        return VG_OK;
-    VG_TRY(vg_store_write(job->store, null->shift_table, NULL, NULL, null->shifts));
-    return vg_store_write(job->store, null->largest_table, NULL, NULL, null->largest);
-}
-
-/* Every space was summarised by one rank: all learn its largest numbers. */
+/* Every shift was done by one rank: all learn its largest numbers. */
 vg_status vg_null_finish(fit_job *job)
 {
     fit_null *null = job->statistics->null;
@@ -369,6 +307,12 @@ vg_status vg_null_finish(fit_job *job)
     VG_GO(vg_comm_allgather(job->comm, null->largest, (size_t)numbers * sizeof(double), &all, sizes));
     for (int64_t i = 0; i < numbers * vg_comm_ranks(job->comm); i++)
         null->largest[i % numbers] = fmax(null->largest[i % numbers], ((const double *)all)[i]);
+    if (vg_comm_rank(job->comm) == 0) {
+        status = vg_store_write(job->store, null->shift_table, NULL, NULL, null->shifts);
+        if (status == VG_OK)
+            status = vg_store_write(job->store, null->largest_table, NULL, NULL, null->largest);
+    }
+    status = vg_comm_agree(job->comm, status);
 done:
     free(sizes);
     free(all);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "statistics.h"
+#include "choices.h"
 
 /* The observed scores of all ranks' tiles, on every rank. */
 static vg_status gather_observed(fit_job *job, int64_t count)
@@ -52,116 +52,132 @@ static vg_status read_pack(const fit_job *job, const fit_pack *pack, vg_matrix y
     return VG_OK;
 }
 
-/* A pack's scores of one shift (count, pack->columns) to their places in the shift's maps (count, all voxels). */
-static void place(const fit_job *job, const fit_pack *pack, int64_t count, const double *scores, float *maps)
+/* The fits of a pack to one shift: scores, and inner and outer ones of spaces that are chosen among. */
+typedef struct {
+    const fit_pack *pack;
+    int64_t first, count, outer; /* spaces; outer folds */
+    vg_ridge_result *results;
+    double *numbers;
+} pack_fits;
+
+static vg_status make_fits(const fit_job *job, const fit_pack *pack, int64_t first, int64_t count, pack_fits *f)
+{
+    int64_t columns = pack->columns, outer = job->groups[pack->group].folds->outer_count;
+    *f = (pack_fits){.pack = pack, .first = first, .count = count, .outer = outer};
+    VG_TRY(VG_NEW(&f->results, count, "scores"));
+    VG_TRY(VG_NEW(&f->numbers, count * (1 + 2 * outer) * columns, "scores"));
+    for (int64_t c = 0; c < count; c++) {
+        double *at = f->numbers + c * (1 + 2 * outer) * columns;
+        f->results[c] = (vg_ridge_result){.score = at, .ld = columns};
+        if (vg_choices_want(job, first + c)) {
+            f->results[c].inner_score = at + columns;
+            f->results[c].fold_score = at + (1 + outer) * columns;
+        }
+    }
+    return VG_OK;
+}
+
+/* A pack's scores of one shift to their places in the shift's maps (count, all voxels), and to the choices' view of it. */
+static void place(const fit_job *job, const pack_fits *f, int64_t view, float *maps)
 {
     int64_t column = 0;
-    for (int64_t t = pack->first; t < pack->end; t++) {
+    for (int64_t t = f->pack->first; t < f->pack->end; t++) {
         const fit_tile *tile = &job->tiles[t];
         int64_t at = job->statistics->offset[tile->subject] + tile->first;
-        for (int64_t c = 0; c < count; c++)
+        for (int64_t c = 0; c < f->count; c++) {
+            const vg_ridge_result *r = &f->results[c];
             for (int64_t v = 0; v < tile->count; v++)
-                maps[c * job->statistics->voxels + at + v] = (float)scores[c * pack->columns + column + v];
+                maps[c * job->statistics->voxels + at + v] = (float)r->score[column + v];
+            if (r->inner_score != NULL)
+                vg_choices_take(job, f->first + c, view, at, tile->count, r->inner_score + column, r->fold_score + column, r->ld, f->outer);
+        }
         column += tile->count;
     }
 }
 
-static vg_status fit_pack_shifts(fit_job *job, const fit_pack *pack, int64_t count, const int64_t *shifts, int64_t shift_count)
+/* This rank's number of a shift, as the choices count them: view 0 are the observed responses. */
+static int64_t view_of(const fit_job *job, int64_t shift)
+{
+    int64_t batch = job->statistics->null->batch, ranks = vg_comm_ranks(job->comm);
+    return 1 + shift / (batch * ranks) * batch + shift % batch;
+}
+
+/* Shifts begin .. begin + n - 1. */
+static vg_status fit_pack_shifts(fit_job *job, const fit_pack *pack, int64_t first, int64_t count, int64_t begin, int64_t n)
 {
     const fit_group *group = &job->groups[pack->group];
     fit_null *null = job->statistics->null;
     vg_matrix y = {.rows = group->pattern->rows, .columns = pack->columns, .ld = pack->columns};
-    vg_ridge_result *results = NULL;
-    double *scores = NULL;
+    pack_fits fits = {0};
     int32_t *order = NULL;
     vg_status status;
     VG_GO(VG_NEW(&y.data, y.rows * y.columns, "responses"));
     VG_GO(VG_NEW(&order, y.rows, "a shift"));
-    VG_GO(VG_NEW(&scores, count * pack->columns, "scores"));
-    VG_GO(VG_NEW(&results, count, "scores"));
+    VG_GO(make_fits(job, pack, first, count, &fits));
     VG_GO(read_pack(job, pack, y));
-    for (int64_t c = 0; c < count; c++)
-        results[c] = (vg_ridge_result){.score = scores + c * pack->columns, .ld = pack->columns};
-    for (int64_t i = 0; i < shift_count; i++) {
-        vg_null_order(group->run_rows, group->pattern->study->run_count, shifts[i], order);
+    for (int64_t i = 0; i < n; i++) {
+        vg_null_order(group->run_rows, group->pattern->study->run_count, null->shifts[begin + i], order);
         VG_GO(vg_ridge_fit(job->designs + pack->group * job->chunk_size, count, (vg_samples){VG_F32, y.data, y.rows, y.columns, y.ld},
-                           order, results));
-        place(job, pack, count, scores, null->maps + i * count * job->statistics->voxels);
+                           order, fits.results));
+        place(job, &fits, view_of(job, begin + i), null->maps + i * count * job->statistics->voxels);
         vg_progress_step(pack->columns * count);
     }
 done:
     free(y.data);
-    free(results);
-    free(scores);
+    free(fits.results);
+    free(fits.numbers);
     free(order);
     return status;
 }
 
+static void add_exact(int64_t *sum, double x)
+{
+    if (isfinite(x))
+        *sum += vg_to_exact(x);
+}
+
 /* One space's map under one shift against the observed one. */
-static void count_map(fit_job *job, int64_t c, const float *map, int64_t shift)
+static void count_map(fit_job *job, int64_t first, int64_t c, const float *map, int64_t shift)
 {
     fit_statistics *s = job->statistics;
     fit_null *null = s->null;
     const float *observed = null->observed + c * s->voxels;
     double *derived = null->derived + c * s->derived.total;
     int32_t *exceeded = null->exceeded + c * (s->voxels + s->derived.total);
-    for (int64_t v = 0; v < s->voxels; v++)
+    int64_t *sum = null->sum + c * (s->voxels + s->derived.total);
+    for (int64_t v = 0; v < s->voxels; v++) {
         exceeded[v] += map[v] >= observed[v];
+        add_exact(&sum[v], (double)map[v]);
+    }
     vg_statistics_derive(job, map, derived);
+    for (int64_t i = 0; i < s->derived.total; i++)
+        add_exact(&sum[s->voxels + i], derived[i]);
+    vg_choices_derived(job, first + c, view_of(job, shift), derived);
     vg_null_count(null->observed_derived + c * s->derived.total, derived, s->derived.total, exceeded + s->voxels);
-    double *largest = null->space_largest + c * 2 * null->shift_count;
-    largest[shift] = vg_null_largest(derived, s->derived.group);
-    largest[null->shift_count + shift] = vg_null_largest(derived + s->derived.group + s->derived.rows, s->derived.over);
+    null->largest[shift] = fmax(null->largest[shift], vg_null_largest(derived, s->derived.group));
+    null->region_largest[shift] =
+        fmax(null->region_largest[shift], vg_null_largest(derived + s->derived.group + s->derived.rows, s->derived.over));
 }
 
-/* One batch: shifts number at[0 .. n - 1]. */
-static vg_status run_batch(fit_job *job, int64_t first, int64_t count, const int64_t *at, int64_t n)
-{
-    fit_null *null = job->statistics->null;
-    int64_t *shifts;
-    VG_TRY(VG_NEW(&shifts, n, "shifts"));
-    for (int64_t i = 0; i < n; i++)
-        shifts[i] = null->shifts[at[i]];
-    vg_status status = VG_OK;
-    for (int64_t i = 0; status == VG_OK && i < null->pack_count; i++) {
-        status = vg_fit_designs(job, null->packs[i].group, first, count);
-        if (status == VG_OK)
-            status = fit_pack_shifts(job, &null->packs[i], count, shifts, n);
-    }
-    free(shifts);
-    VG_TRY(status);
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t c = 0; c < count; c++)
-            count_map(job, c, null->maps + (i * count + c) * job->statistics->voxels, at[i]);
-        null->done[at[i]] = 1;
-    }
-    return VG_OK;
-}
-
-/* This rank's share of the shifts that are not yet done, batch by batch: borders where the work may stop and be gone on with. */
 static vg_status run_batches(fit_job *job, int64_t first, int64_t count)
 {
-    fit_null *null = job->statistics->null;
-    int64_t ranks = vg_comm_ranks(job->comm), rank = vg_comm_rank(job->comm), left = 0, *at;
-    VG_TRY(VG_NEW(&at, null->shift_count, "shifts"));
-    for (int64_t i = 0; i < null->shift_count; i++)
-        if (!null->done[i])
-            at[left++] = i;
-    for (int64_t i = 0; rank > 0 && i < null->shift_count; i++)
-        null->done[i] = 0; /* rank 0 answers for what was done before */
-    vg_status status = VG_OK;
-    for (int64_t begin = rank * null->batch; status == VG_OK && begin < left; begin += ranks * null->batch) {
-        int64_t n = left - begin < null->batch ? left - begin : null->batch;
-        status = run_batch(job, first, count, at + begin, n);
-        if (status == VG_OK)
-            status = vg_null_save(job, first, count, false);
-        if (status == VG_OK)
-            status = vg_comm_border(job->comm);
+    const fit_statistics *s = job->statistics;
+    fit_null *null = s->null;
+    int64_t ranks = vg_comm_ranks(job->comm), rank = vg_comm_rank(job->comm);
+    memset(null->exceeded, 0, (size_t)(count * (s->voxels + s->derived.total)) * sizeof(int32_t));
+    memset(null->sum, 0, (size_t)(count * (s->voxels + s->derived.total)) * sizeof(int64_t));
+    for (int64_t begin = rank * null->batch; begin < null->shift_count; begin += ranks * null->batch) {
+        int64_t n = null->shift_count - begin < null->batch ? null->shift_count - begin : null->batch;
+        for (int64_t i = 0; i < null->pack_count; i++) {
+            VG_TRY(vg_fit_designs(job, null->packs[i].group, first, count));
+            VG_TRY(fit_pack_shifts(job, &null->packs[i], first, count, begin, n));
+        }
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t c = 0; c < count; c++)
+                count_map(job, first, c, null->maps + (i * count + c) * s->voxels, begin + i);
+        VG_TRY(vg_comm_border(job->comm));
     }
-    free(at);
-    if (status == VG_OK || status == VG_INTERRUPTED)
-        VG_TRY(vg_null_save(job, first, count, true));
-    return status;
+    return VG_OK;
 }
 
 /* The counts of all ranks, added on the rank that will summarise the space. */
@@ -182,14 +198,6 @@ static vg_status add_counts(fit_job *job, int64_t c, int64_t space)
             sum += ((const int32_t *)all)[r * numbers + i];
         mine[i] = sum;
     }
-    free(all);
-    all = NULL;
-    int64_t shifts = 2 * s->null->shift_count;
-    double *largest = s->null->space_largest + c * shifts;
-    VG_GO(vg_comm_gather(job->comm, largest, (size_t)shifts * sizeof *largest, root, &all, sizes));
-    for (int64_t i = 0; rank == root && i < shifts; i++)
-        for (int r = 0; r < ranks; r++)
-            largest[i] = fmax(largest[i], ((const double *)all)[r * shifts + i]);
 done:
     free(sizes);
     free(all);
@@ -198,17 +206,13 @@ done:
 
 vg_status vg_null_chunk(fit_job *job, int64_t first, int64_t count)
 {
-    int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size, whole = 0;
     if (job->statistics->null == NULL)
         return VG_OK;
-    for (int64_t c = 0; c < count; c++)
-        whole += vg_store_whole(job->store, chunks * job->tile_count + first + c);
-    if (whole == count)
-        return VG_OK;
     VG_TRY(gather_observed(job, count));
-    VG_TRY(vg_null_load(job, first, count));
     VG_AGREE(job->comm, run_batches(job, first, count));
     for (int64_t c = 0; c < count; c++)
         VG_TRY(add_counts(job, c, first + c));
-    return VG_OK;
+    return job->statistics->choices->layered_count == 0
+               ? VG_OK
+               : vg_sum_integers(job->comm, job->statistics->null->sum, count * (job->statistics->voxels + job->statistics->derived.total));
 }

@@ -4,7 +4,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "statistics.h"
+#include "choices.h"
+
+/* ---- small pieces ------------------------------------------------------------------------------------------------------------ */
+
+void vg_record_text(fit_record *record, const char *member, const char *text)
+{
+    if (record->status == VG_OK)
+        record->status = vg_layout_put_text(record->layout, record->table, record->at, member, text);
+}
+
+void vg_record_integer(fit_record *record, const char *member, int64_t value)
+{
+    if (record->status == VG_OK)
+        record->status = vg_layout_put_integer(record->layout, record->table, record->at, member, value);
+}
+
+void vg_record_number(fit_record *record, const char *member, double value)
+{
+    if (record->status == VG_OK)
+        record->status = vg_layout_put_number(record->layout, record->table, record->at, member, value);
+}
+
+vg_status vg_sum_integers(vg_comm *comm, int64_t *x, int64_t n)
+{
+    enum { PIECE = 1 << 20 };
+    int ranks = vg_comm_ranks(comm);
+    size_t *sizes;
+    vg_status status = VG_OK;
+    VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
+    for (int64_t first = 0; ranks > 1 && status == VG_OK && first < n; first += PIECE) {
+        int64_t count = n - first < PIECE ? n - first : PIECE;
+        void *all = NULL;
+        status = vg_comm_allgather(comm, x + first, (size_t)count * sizeof(int64_t), &all, sizes);
+        for (int64_t i = 0; status == VG_OK && i < count; i++) {
+            x[first + i] = 0;
+            for (int r = 0; r < ranks; r++)
+                x[first + i] += ((const int64_t *)all)[r * count + i];
+        }
+        free(all);
+    }
+    free(sizes);
+    return status;
+}
 
 /* ---- regions over subjects --------------------------------------------------------------------------------------------------- */
 
@@ -93,15 +135,15 @@ vg_status vg_statistics_prepare(fit_job *job)
     s->derived = (fit_derived){.group = job->same_voxels ? job->subjects[0].voxels : 0, .rows = job->region_rows, .over = s->over.count};
     s->derived.total = s->derived.group + s->derived.rows + s->derived.over;
     VG_TRY(VG_NEW(&s->group, job->space_count, "group maps"));
-    VG_TRY(VG_NEW(&s->over_mean, job->space_count * s->over.count, "regions"));
-    VG_TRY(VG_NEW(&s->over_sem, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->over_p, job->space_count * s->over.count, "regions"));
-    VG_TRY(VG_NEW(&s->over_n, job->space_count * s->over.count, "regions"));
-    return vg_null_prepare(job);
+    VG_TRY(VG_NEW(&s->rows, job->space_count * s->derived.rows, "regions"));
+    VG_TRY(vg_ceilings_prepare(job));
+    VG_TRY(vg_profile_prepare(job));
+    VG_TRY(vg_null_prepare(job));
+    return vg_choices_prepare(job);
 }
 
-/* The longest text of each member of the tables. */
-static void longest_names(const fit_job *job, size_t *model, size_t *name, size_t *region)
+void vg_statistics_longest(const fit_job *job, size_t *model, size_t *name, size_t *region)
 {
     *model = *name = *region = 1;
     for (int64_t i = 0; i < job->space_count; i++) {
@@ -119,50 +161,57 @@ vg_status vg_statistics_layout(fit_job *job)
 {
     fit_over *over = &job->statistics->over;
     size_t model, name, region;
-    longest_names(job, &model, &name, &region);
-    const vg_store_member members[] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},
-                                       {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},
-                                       {"sem", VG_STORE_F64, 0},          {"p", VG_STORE_F64, 0},        {"q", VG_STORE_F64, 0},
-                                       {"p_largest", VG_STORE_F64, 0}};
+    vg_statistics_longest(job, &model, &name, &region);
+    const vg_store_member members[] = {
+        {"model", VG_STORE_TEXT, model}, {"name", VG_STORE_TEXT, name}, {"layer", VG_STORE_TEXT, 8},   {"region", VG_STORE_TEXT, region},
+        {"subjects", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},     {"sem", VG_STORE_F64, 0},      {"sem_within", VG_STORE_F64, 0},
+        {"low", VG_STORE_F64, 0},        {"high", VG_STORE_F64, 0},     {"fraction", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0},
+        {"q", VG_STORE_F64, 0},          {"p_largest", VG_STORE_F64, 0}};
     int64_t count = (int64_t)(sizeof members / sizeof *members) - (job->statistics->null == NULL ? 3 : 0);
     VG_TRY(vg_layout_table(job->layout, "/group_regions", members, count, job->space_count * over->count, &over->table));
     VG_TRY(vg_layout_text(
         job->layout, "/group_regions", "units",
-        "mean, sem: over subjects of their region means (Pearson's r); p: of that mean, against the shifted responses; q: p by "
-        "Benjamini & Hochberg over the regions of a space; p_largest: against the largest of all spaces and regions"));
+        "mean, sem: over subjects of their region means (Pearson's r); sem_within: within subjects, over all spaces of the region; low, "
+        "high: bootstrap interval over listeners, which says nothing of chance; fraction: mean over the region's ceiling, where the "
+        "ceiling's interval does not hold 0; p: of the mean, against the shifted responses; q: p by Benjamini & Hochberg over the regions "
+        "of a space; p_largest: against the largest of all spaces and regions"));
+    VG_TRY(vg_layout_number(job->layout, "/group_regions", "level", VG_INTERVAL));
+    VG_TRY(vg_layout_integer(job->layout, "/group_regions", "draws", job->study->statistics.bootstrap));
+    VG_TRY(vg_ceilings_layout(job));
+    VG_TRY(vg_profile_layout(job));
+    VG_TRY(vg_choices_layout(job));
     return vg_null_layout(job);
 }
 
 int64_t vg_statistics_blocks(const fit_job *job)
 {
-    return job->space_count + 1; /* the last word on each space; the null's own tables */
+    return job->space_count + 2 + vg_choices_blocks(job); /* the last word on each space; the null's own tables; ceilings and profile */
 }
 
 int64_t vg_statistics_regions(const fit_job *job)
 {
-    return job->subject_count + 6;
+    return 4 * job->subject_count + 16 + job->space_count;
 }
 
 /* ---- one space ------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status summarize_regions(fit_job *job, int64_t space, const double *rows)
+vg_status vg_over_summarize(const fit_job *job, const double *rows, fit_over_summary *summaries)
 {
-    fit_statistics *s = job->statistics;
+    const fit_statistics *s = job->statistics;
     double *values;
     VG_TRY(VG_NEW(&values, s->derived.rows, "regions"));
-    for (int64_t g = 0; g < s->over.count; g++) {
+    vg_status status = VG_OK;
+    for (int64_t g = 0; status == VG_OK && g < s->over.count; g++) {
         int64_t n = 0;
         for (int64_t row = 0; row < s->derived.rows; row++)
             if (s->over.of[row] == g)
                 values[n++] = rows[row];
-        vg_summary summary = vg_summarize(values, n);
-        int64_t at = space * s->over.count + g;
-        s->over_n[at] = summary.n;
-        s->over_mean[at] = summary.mean;
-        s->over_sem[at] = summary.sem;
+        summaries[g].summary = vg_summarize(values, n);
+        status =
+            vg_bootstrap_mean(values, n, job->study->statistics.bootstrap, (uint64_t)job->study->seed, VG_INTERVAL, summaries[g].interval);
     }
     free(values);
-    return VG_OK;
+    return status;
 }
 
 vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, const float *maps)
@@ -170,64 +219,139 @@ vg_status vg_statistics_space(fit_job *job, int64_t in_chunk, int64_t space, con
     fit_statistics *s = job->statistics;
     VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
     vg_statistics_derive(job, maps, s->group[space]);
-    VG_TRY(summarize_regions(job, space, s->group[space] + s->derived.group));
+    memcpy(s->rows + space * s->derived.rows, s->group[space] + s->derived.group, (size_t)s->derived.rows * sizeof(double));
+    VG_TRY(vg_choices_observed(job, space, maps, s->group[space]));
+    if (s->null != NULL)
+        vg_layers_center(job, space, maps, s->group[space], s->null->sum + in_chunk * (s->voxels + s->derived.total));
     return vg_null_write(job, in_chunk, space);
-}
-
-vg_status vg_statistics_recall(fit_job *job, int64_t space, const float *maps)
-{
-    fit_statistics *s = job->statistics;
-    VG_TRY(VG_NEW(&s->group[space], s->derived.total, "group maps"));
-    vg_statistics_derive(job, maps, s->group[space]);
-    VG_TRY(summarize_regions(job, space, s->group[space] + s->derived.group));
-    return vg_null_recall(job, space);
 }
 
 /* ---- after the last one ------------------------------------------------------------------------------------------------------------ */
 
-/* The rows of one space in /group_regions. */
-static vg_status write_over(fit_job *job, int64_t space)
+/* Region means of every space, on every rank. */
+static vg_status gather_rows(fit_job *job)
+{
+    fit_statistics *s = job->statistics;
+    int ranks = vg_comm_ranks(job->comm), rank = vg_comm_rank(job->comm);
+    int64_t n = s->derived.rows;
+    for (int root = 0; root < ranks; root++) {
+        int64_t count = (job->space_count - root + ranks - 1) / ranks;
+        double *own = NULL;
+        VG_AGREE(job->comm, VG_NEW(&own, count * n, "regions"));
+        for (int64_t i = 0; rank == root && i < count; i++)
+            memcpy(own + i * n, s->rows + (root + i * ranks) * n, (size_t)n * sizeof(double));
+        vg_status status = vg_comm_broadcast(job->comm, own, (size_t)(count * n) * sizeof(double), root);
+        for (int64_t i = 0; status == VG_OK && i < count; i++)
+            memcpy(s->rows + (root + i * ranks) * n, own + i * n, (size_t)n * sizeof(double));
+        free(own);
+        VG_TRY(status);
+    }
+    return VG_OK;
+}
+
+/* sem (over): within subjects, of one space among all spaces, region by region. */
+static vg_status within_subjects(const fit_job *job, int64_t space, double *sem)
+{
+    const fit_statistics *s = job->statistics;
+    double *x = NULL;
+    vg_summary *summary = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&x, s->derived.rows * job->space_count, "regions"));
+    VG_GO(VG_NEW(&summary, job->space_count, "spaces"));
+    for (int64_t g = 0; g < s->over.count; g++) {
+        int64_t n = 0;
+        for (int64_t row = 0; row < s->derived.rows; row++) {
+            if (s->over.of[row] != g)
+                continue;
+            for (int64_t i = 0; i < job->space_count; i++)
+                x[n * job->space_count + i] = s->rows[i * s->derived.rows + row];
+            n++;
+        }
+        vg_within_subjects(x, n, job->space_count, summary);
+        sem[g] = summary[space].sem;
+    }
+done:
+    free(x);
+    free(summary);
+    return status;
+}
+
+/* What write_over says of a space: numbers over regions. */
+typedef struct {
+    fit_over_summary *summaries;
+    double *within, *mean, *q, *largest; /* of one piece, from `within` on */
+} over_numbers;
+
+static vg_status count_over(const fit_job *job, int64_t space, over_numbers *numbers)
+{
+    const fit_statistics *s = job->statistics;
+    int64_t count = s->over.count;
+    VG_TRY(VG_NEW(&numbers->summaries, count, "regions"));
+    VG_TRY(VG_NEW(&numbers->within, 4 * count, "regions"));
+    numbers->mean = numbers->within + count;
+    numbers->q = numbers->mean + count;
+    numbers->largest = numbers->q + count;
+    VG_TRY(vg_over_summarize(job, s->rows + space * s->derived.rows, numbers->summaries));
+    VG_TRY(within_subjects(job, space, numbers->within));
+    for (int64_t g = 0; g < count; g++)
+        numbers->mean[g] = numbers->summaries[g].summary.mean;
+    if (s->null == NULL)
+        return VG_OK;
+    vg_null_p_largest(numbers->mean, count, s->null->region_largest, s->null->shift_count, numbers->largest);
+    return vg_fdr(s->over_p + space * count, count, numbers->q);
+}
+
+static void put_over(const fit_job *job, int64_t space, int64_t g, const over_numbers *numbers, fit_record *record)
 {
     const fit_statistics *s = job->statistics;
     const vg_store_space *named = job->spaces[space].any;
-    int64_t G = s->over.count, offset = space * G, table = s->over.table;
-    const double *mean = s->over_mean + offset, *p = s->over_p + offset;
-    size_t element = vg_layout_element(job->layout, table);
+    const fit_over_summary *at = &numbers->summaries[g];
+    vg_record_text(record, "model", named->model);
+    vg_record_text(record, "name", named->name);
+    vg_record_text(record, "layer", named->layer != NULL ? named->layer : "");
+    vg_record_text(record, "region", s->over.names[g]);
+    vg_record_integer(record, "subjects", at->summary.n);
+    vg_record_number(record, "mean", at->summary.mean);
+    vg_record_number(record, "sem", at->summary.sem);
+    vg_record_number(record, "sem_within", numbers->within[g]);
+    vg_record_number(record, "low", at->interval[0]);
+    vg_record_number(record, "high", at->interval[1]);
+    vg_record_number(record, "fraction", at->summary.mean / vg_ceilings_of(job, g));
+    if (s->null == NULL)
+        return;
+    vg_record_number(record, "p", s->over_p[space * s->over.count + g]);
+    vg_record_number(record, "q", numbers->q[g]);
+    vg_record_number(record, "p_largest", numbers->largest[g]);
+}
+
+/* The rows of one space in /group_regions. */
+static vg_status write_over(fit_job *job, int64_t space)
+{
+    const fit_over *over = &job->statistics->over;
+    int64_t offset = space * over->count;
+    size_t element = vg_layout_element(job->layout, over->table);
     char *records = NULL;
-    double *q = NULL;
+    over_numbers numbers = {0};
     vg_status status;
-    VG_GO(vg_allocate((void **)&records, G, element, "regions"));
-    VG_GO(VG_NEW(&q, 2 * G, "regions"));
-    if (s->null != NULL) {
-        VG_GO(vg_fdr(p, G, q));
-        vg_null_p_largest(mean, G, s->null->region_largest, s->null->shift_count, q + G);
+    VG_GO(vg_allocate((void **)&records, over->count, element, "regions"));
+    VG_GO(count_over(job, space, &numbers));
+    for (int64_t g = 0; g < over->count; g++) {
+        fit_record record = {job->layout, over->table, records + (size_t)g * element, VG_OK};
+        put_over(job, space, g, &numbers, &record);
+        VG_GO(record.status);
     }
-    for (int64_t g = 0; g < G; g++) {
-        char *record = records + (size_t)g * element;
-        VG_GO(vg_layout_put_text(job->layout, table, record, "model", named->model));
-        VG_GO(vg_layout_put_text(job->layout, table, record, "name", named->name));
-        VG_GO(vg_layout_put_text(job->layout, table, record, "layer", named->layer != NULL ? named->layer : ""));
-        VG_GO(vg_layout_put_text(job->layout, table, record, "region", s->over.names[g]));
-        VG_GO(vg_layout_put_integer(job->layout, table, record, "subjects", s->over_n[offset + g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "mean", mean[g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "sem", s->over_sem[offset + g]));
-        if (s->null == NULL)
-            continue;
-        VG_GO(vg_layout_put_number(job->layout, table, record, "p", p[g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "q", q[g]));
-        VG_GO(vg_layout_put_number(job->layout, table, record, "p_largest", q[G + g]));
-    }
-    VG_GO(vg_store_write(job->store, table, &offset, &G, records));
+    VG_GO(vg_store_write(job->store, over->table, &offset, &over->count, records));
 done:
     free(records);
-    free(q);
+    free(numbers.summaries);
+    free(numbers.within);
     return status;
 }
 
 static vg_status finish_spaces(fit_job *job, int64_t block)
 {
     for (int64_t space = 0; space < job->space_count; space++) {
-        if (space % vg_comm_ranks(job->comm) != vg_comm_rank(job->comm) || vg_store_whole(job->store, block + space))
+        if (space % vg_comm_ranks(job->comm) != vg_comm_rank(job->comm))
             continue;
         VG_TRY(write_over(job, space));
         VG_TRY(vg_null_write_largest(job, space));
@@ -239,18 +363,15 @@ static vg_status finish_spaces(fit_job *job, int64_t block)
 vg_status vg_statistics_finish(fit_job *job)
 {
     int64_t chunks = (job->space_count + job->chunk_size - 1) / job->chunk_size, block = chunks * job->tile_count + job->space_count;
-    vg_status status = VG_OK;
+    bool first = vg_comm_rank(job->comm) == 0;
+    VG_TRY(gather_rows(job));
     VG_TRY(vg_null_finish(job));
+    VG_AGREE(job->comm, first ? vg_store_commit(job->store, block + job->space_count) : VG_OK);
+    VG_TRY(vg_ceilings_finish(job));
+    VG_TRY(vg_profile_finish(job));
+    VG_AGREE(job->comm, first ? vg_store_commit(job->store, block + job->space_count + 1) : VG_OK);
     VG_AGREE(job->comm, finish_spaces(job, block));
-    if (vg_comm_rank(job->comm) == 0 && !vg_store_whole(job->store, block + job->space_count)) {
-        status = vg_null_write_shifts(job);
-        if (status == VG_OK)
-            status = vg_store_commit(job->store, block + job->space_count);
-    }
-    VG_AGREE(job->comm, status);
-    if (vg_comm_rank(job->comm) == 0)
-        vg_null_forget(job);
-    return VG_OK;
+    return vg_choices_finish(job, block + job->space_count + 2);
 }
 
 void vg_statistics_free(fit_job *job)
@@ -265,10 +386,11 @@ void vg_statistics_free(fit_job *job)
     free(s->offset);
     free((void *)s->over.names);
     free(s->over.of);
-    free(s->over_mean);
-    free(s->over_sem);
+    vg_ceilings_free(s->ceilings);
+    vg_choices_free(job);
+    vg_profile_free(s->profile);
     free(s->over_p);
-    free(s->over_n);
+    free(s->rows);
     free(s);
     job->statistics = NULL;
 }

@@ -5,6 +5,8 @@
 
 #include "fit.h"
 
+#define VG_INTERVAL 0.95 /* of subjects' resampled means and ceilings */
+
 /* Numbers derived from one space's map of scores (all subjects' voxels, one subject after another), which the null treats like the voxels
  * themselves: group means of `group` voxels (0 where the subjects' voxels differ), the region means of every subject, and the region means
  * over subjects. */
@@ -33,17 +35,14 @@ typedef struct {
     int64_t pack_count;
     int64_t *p, *group_p, *group_q, *group_largest_p; /* datasets: (space * subjects + subject), (space) */
     int64_t shift_table, largest_table;
-    int64_t exceeded_table, space_largest_table; /* of each space: for going on, and for readers */
-    double *largest, *region_largest;            /* (shift_count) over group maps, and over regions, of all spaces this rank summarised */
+    double *largest, *region_largest; /* (shift_count) over group maps, and over regions; -inf where another rank has done the shift */
     /* of the chunk at hand */
     float *observed;          /* (space of the chunk, all voxels) */
     double *observed_derived; /* (space of the chunk, derived) */
     int32_t *exceeded;        /* (space of the chunk, all voxels + derived): shifts whose number was no smaller than the observed one */
-    double *space_largest;    /* (space of the chunk, 2, shift_count): largest and region_largest of one; -inf where not done here */
-    uint8_t *done;            /* (shift_count) by this rank, or by a run before this one */
-    double saved;             /* when this rank's share is to be written beside the file next, s */
     float *maps;              /* (batch, space of the chunk, all voxels) */
     double *derived;          /* (space of the chunk, derived) */
+    int64_t *sum;             /* (space of the chunk, all voxels + derived): of scores over this rank's shifts, in 2^-40 */
 } fit_null;
 
 typedef struct fit_statistics {
@@ -51,11 +50,20 @@ typedef struct fit_statistics {
     int64_t *offset; /* (subjects) of a subject's voxels among all subjects' */
     fit_derived derived;
     fit_over over;
-    double **group;                        /* (space) -> (derived.group), on the rank that summarised it, for the last p */
-    double *over_mean, *over_sem, *over_p; /* (space, over) */
-    int64_t *over_n;
+    double **group; /* (space) -> (derived.total), on the rank that summarised it, for the last p */
+    double *over_p; /* (space, over), there too */
+    double *rows;   /* (space, derived.rows) region means of every subject: of what this rank summarised, at the end of all */
     fit_null *null; /* NULL: no shifts */
+    struct fit_ceilings *ceilings; /* NULL: none; ceilings.c */
+    struct fit_choices *choices;   /* choices.h */
+    struct fit_profile *profile;   /* NULL: none; profile.c */
 } fit_statistics;
+
+/* One region over subjects: mean, its standard error, and a bootstrap interval over listeners, which is no test of chance. */
+typedef struct {
+    vg_summary summary;
+    double interval[2];
+} fit_over_summary;
 
 /* ---- for fit.c and fit_summary.c -------------------------------------------------------------------------------------------- */
 
@@ -82,9 +90,6 @@ int64_t vg_null_steps(const fit_job *job);
 /* The chunk at hand, whose scores and designs are there, against every shift. Collective. */
 vg_status vg_null_chunk(fit_job *job, int64_t first, int64_t count);
 
-/* Of a space that was whole when the work was resumed: what later steps need of it. */
-vg_status vg_statistics_recall(fit_job *job, int64_t space, const float *maps);
-
 /* p of a subject's region into its record of /regions, where there is a null. */
 vg_status vg_null_put_region(const fit_job *job, int64_t in_chunk, int64_t row, void *record);
 
@@ -93,19 +98,58 @@ vg_status vg_null_prepare(fit_job *job);
 vg_status vg_null_layout(fit_job *job);
 vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space);
 vg_status vg_null_finish(fit_job *job);
-vg_status vg_null_write_shifts(fit_job *job);
 vg_status vg_null_write_largest(fit_job *job, int64_t space);
 void vg_null_free(fit_null *null);
-vg_status vg_null_recall(fit_job *job, int64_t space);
-vg_status vg_null_join(fit_job *job, const double *largest);
 
-/* ---- the null's own notes, beside the file (null_save.c) ----------------------------------------------------------------------- */
+/* ---- ceilings ------------------------------------------------------------------------------------------------------------------- */
 
-/* load: what runs before this one noted of the chunk at hand; rank 0 takes it all, every rank learns which shifts are done. Collective.
- * save: this rank's share, when the last one is long enough ago or it must be now. forget: removes all notes; rank 0. */
-vg_status vg_null_load(fit_job *job, int64_t first, int64_t count);
-vg_status vg_null_save(fit_job *job, int64_t first, int64_t count, bool now);
-void vg_null_forget(const fit_job *job);
+/* Correlation between subjects on the rows that are tested (ceilings.c); nothing where there are fewer than two subjects, or other voxels.
+ * After it, vg_ceilings_of says the ceiling of a region over subjects; NaN where its interval holds 0 or there is none. finish: collective;
+ * writes as rank 0, for a block of its own. */
+vg_status vg_ceilings_prepare(fit_job *job);
+vg_status vg_ceilings_layout(fit_job *job);
+vg_status vg_ceilings_finish(fit_job *job);
+double vg_ceilings_of(const fit_job *job, int64_t region);
+void vg_ceilings_free(struct fit_ceilings *ceilings);
+
+/* ---- the profile over preceding words (profile.c): as the ceilings ------------------------------------------------------------------- */
+
+vg_status vg_profile_prepare(fit_job *job);
+vg_status vg_profile_layout(fit_job *job);
+vg_status vg_profile_finish(fit_job *job);
+void vg_profile_free(struct fit_profile *profile);
+
+/* ---- small pieces --------------------------------------------------------------------------------------------------------------- */
+
+/* Adds x (n) of all ranks, on all of them: whole numbers, so that their order does not matter. Collective. */
+vg_status vg_sum_integers(vg_comm *comm, int64_t *x, int64_t n);
+
+/* Numbers in [-2^20, 2^20] as whole ones, for sums that do not depend on their order. */
+static inline int64_t vg_to_exact(double x)
+{
+    return (int64_t)(x * 1099511627776.0 + (x < 0 ? -0.5 : 0.5)); /* 2^40 */
+}
+static inline double vg_from_exact(int64_t x)
+{
+    return (double)x / 1099511627776.0;
+}
+
+/* A record of a table in the making: the first failure stays in status. */
+typedef struct {
+    const vg_layout *layout;
+    int64_t table;
+    void *at;
+    vg_status status;
+} fit_record;
+void vg_record_text(fit_record *record, const char *member, const char *text);
+void vg_record_integer(fit_record *record, const char *member, int64_t value);
+void vg_record_number(fit_record *record, const char *member, double value);
+
+/* The longest model, name and region, for the texts of tables. */
+void vg_statistics_longest(const fit_job *job, size_t *model, size_t *name, size_t *region);
+
+/* summaries (over.count) of rows (derived.rows): what each subject's regions say, or differences of that. */
+vg_status vg_over_summarize(const fit_job *job, const double *rows, fit_over_summary *summaries);
 
 /* derived (job->statistics->derived.total) of one map. */
 void vg_statistics_derive(const fit_job *job, const float *map, double *derived);

@@ -133,6 +133,7 @@ void vg_study_free(vg_study *study)
     free(study->stories);
     free(study->path);
     free(study->text);
+    vg_keys_free_statistics(study);
     vg_keys_free(vg_study_keys, study);
     free(study);
 }

@@ -1,0 +1,163 @@
+/* winners: two families, voxel by voxel: whose best space is better, where the difference passes its null (families.c says which). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "choices.h"
+
+/* Mean over outer folds of the best inner score: what says which family is better without a test row. */
+static double inner_score(const fit_job *job, const fit_choice *choice, int64_t v)
+{
+    const fit_choices *c = job->statistics->choices;
+    double sum = 0;
+    int64_t n = 0;
+    for (int64_t k = 0; k < c->outer; k++) {
+        double x = (double)choice->state[0][k * job->statistics->voxels + v];
+        sum += isnan(x) ? 0 : x;
+        n += !isnan(x);
+    }
+    return n > 0 ? sum / (double)n : (double)NAN;
+}
+
+static float decide(double difference, double inner, double q, double level)
+{
+    if (isnan(difference))
+        return NAN;
+    return q < level && difference * inner > 0 ? (difference > 0 ? 1.0f : -1.0f) : 0.0f;
+}
+
+static vg_status decide_subjects(const fit_job *job, const fit_difference *d, const fit_evidence *e, double *q, float *winner)
+{
+    const fit_choices *c = job->statistics->choices;
+    VG_TRY(vg_evidence_q(job, e, q));
+    for (int64_t v = 0; v < job->statistics->voxels; v++) {
+        double inner = inner_score(job, &c->choices[d->a.choice], v) - inner_score(job, &c->choices[d->b.choice], v);
+        winner[v] = decide((double)e->map[v], inner, q[v], job->study->statistics.level);
+    }
+    return VG_OK;
+}
+
+static vg_status write_group_winner(fit_job *job, const fit_difference *d, const fit_evidence *e)
+{
+    const fit_statistics *s = job->statistics;
+    int64_t voxels = s->derived.group;
+    double *q;
+    float *winner;
+    if (!job->same_voxels)
+        return VG_OK;
+    VG_TRY(VG_NEW(&q, voxels, "q-values"));
+    vg_status status = VG_NEW(&winner, voxels, "winners");
+    if (status == VG_OK) {
+        status = vg_fdr(e->p + s->voxels, voxels, q);
+        for (int64_t v = 0; v < voxels; v++) {
+            double inner = 0;
+            for (int64_t i = 0; i < job->subject_count; i++) {
+                double of_subject = inner_score(job, &s->choices->choices[d->a.choice], i * voxels + v) -
+                                    inner_score(job, &s->choices->choices[d->b.choice], i * voxels + v);
+                inner += isnan(of_subject) ? 0 : of_subject;
+            }
+            winner[v] = decide(e->derived[v], inner, q[v], job->study->statistics.level);
+        }
+        if (status == VG_OK)
+            status = vg_store_write(job->store, d->group_winner, NULL, NULL, winner);
+        free(winner);
+    }
+    free(q);
+    return status;
+}
+
+static vg_status write_maps(fit_job *job, const fit_difference *d, const fit_evidence *e, const double *q, const float *winner)
+{
+    const fit_statistics *s = job->statistics;
+    float *map;
+    VG_TRY(vg_evidence_write_subjects(job, d->difference, d->each, e->map));
+    VG_TRY(vg_evidence_write_group(job, e, d->mean, d->sem, d->group_p, d->group_q));
+    if (e->p == NULL)
+        return VG_OK;
+    VG_TRY(VG_NEW(&map, s->voxels, "maps"));
+    for (int64_t v = 0; v < s->voxels; v++)
+        map[v] = (float)e->p[v];
+    vg_status status = vg_evidence_write_subjects(job, d->difference + 1, d->each, map);
+    for (int64_t v = 0; v < s->voxels; v++)
+        map[v] = (float)q[v];
+    if (status == VG_OK)
+        status = vg_evidence_write_subjects(job, d->difference + 2, d->each, map);
+    if (status == VG_OK)
+        status = vg_evidence_write_subjects(job, d->difference + 3, d->each, winner);
+    free(map);
+    return status == VG_OK ? write_group_winner(job, d, e) : status;
+}
+
+/* Share of a region's usable voxels with this winner, mean over the subjects that have it. */
+static double share(const fit_job *job, const float *winner, int64_t g, float who)
+{
+    const fit_statistics *s = job->statistics;
+    double sum = 0;
+    int64_t row = 0, subjects = 0;
+    for (int64_t i = 0; i < job->subject_count; i++)
+        for (int64_t r = 0; r < job->subjects[i].regions.count; r++, row++) {
+            const vg_region *region = &job->subjects[i].regions.regions[r];
+            int64_t won = 0, usable = 0;
+            for (int64_t n = 0; s->over.of[row] == g && n < region->count; n++) {
+                float here = winner[s->offset[i] + region->voxels[n]];
+                won += here == who;
+                usable += !isnan(here);
+            }
+            sum += usable > 0 ? (double)won / (double)usable : 0;
+            subjects += usable > 0;
+        }
+    return subjects > 0 ? sum / (double)subjects : (double)NAN;
+}
+
+static vg_status write_table(fit_job *job, const fit_difference *d, const fit_evidence *e, const float *winner)
+{
+    const fit_over *over = &job->statistics->over;
+    int64_t table = job->statistics->choices->difference_table, offset = d->row * over->count;
+    size_t element = vg_layout_element(job->layout, table);
+    char *records;
+    VG_TRY(vg_allocate((void **)&records, over->count, element, "families"));
+    vg_status status = vg_evidence_records(job, e, table, records);
+    for (int64_t g = 0; status == VG_OK && g < over->count; g++) {
+        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
+        vg_record_text(&record, "a", d->a_name);
+        vg_record_text(&record, "b", d->b_name);
+        if (e->p != NULL) {
+            vg_record_number(&record, "won_a", share(job, winner, g, 1));
+            vg_record_number(&record, "won_b", share(job, winner, g, -1));
+            vg_record_number(&record, "tied", share(job, winner, g, 0));
+        }
+        status = record.status;
+    }
+    if (status == VG_OK)
+        status = vg_store_write(job->store, table, &offset, &over->count, records);
+    free(records);
+    return status;
+}
+
+static vg_status write(fit_job *job, const fit_difference *d, const fit_evidence *e)
+{
+    double *q = NULL;
+    float *winner = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&q, job->statistics->voxels, "q-values"));
+    VG_GO(VG_NEW(&winner, job->statistics->voxels, "winners"));
+    if (e->p != NULL)
+        VG_GO(decide_subjects(job, d, e, q, winner));
+    VG_GO(write_maps(job, d, e, q, winner));
+    VG_GO(write_table(job, d, e, winner));
+done:
+    free(q);
+    free(winner);
+    return status;
+}
+
+vg_status vg_families_compare(fit_job *job, int64_t index)
+{
+    const fit_difference *d = &job->statistics->choices->differences[index];
+    fit_evidence e;
+    vg_status status = vg_evidence_collect(job, d->a, &d->b, true, &e);
+    if (status == VG_OK)
+        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write(job, d, &e) : VG_OK);
+    vg_evidence_free(&e);
+    return status;
+}
