@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choices.h"
 #include "statistics.h"
 
 /* ---- features ------------------------------------------------------------------------------------------------------------- */
@@ -165,6 +166,8 @@ static void close_subject(fit_subject *subject)
     free(subject->score);
     free(subject->r2);
     free(subject->alpha);
+    free(subject->inner);
+    free(subject->folds);
     *subject = (fit_subject){0};
 }
 
@@ -472,6 +475,8 @@ static vg_status add_subject(fit_job *job, fit_subject *subject)
     VG_TRY(VG_NEW(&subject->score, job->space_count, "datasets"));
     VG_TRY(VG_NEW(&subject->r2, job->space_count, "datasets"));
     VG_TRY(VG_NEW(&subject->alpha, job->space_count, "datasets"));
+    VG_TRY(VG_NEW(&subject->inner, job->space_count, "datasets"));
+    VG_TRY(VG_NEW(&subject->folds, job->space_count, "datasets"));
     VG_TRY(add_voxels(job, subject));
     VG_TRY(vg_format(&above, "/subjects/%s", subject->study->name));
     vg_status status = VG_OK;
@@ -485,6 +490,11 @@ static vg_status add_subject(fit_job *job, fit_subject *subject)
         if (status == VG_OK)
             status =
                 add_values(job, above, space, "alpha", outer, subject->voxels, "penalty chosen in each outer fold", &subject->alpha[i]);
+        if (status == VG_OK && vg_choices_want(job, i))
+            status = add_values(job, above, space, "inner", outer, subject->voxels,
+                                "of each outer fold: the chosen penalty's mean score over inner folds", &subject->inner[i]);
+        if (status == VG_OK && vg_choices_want(job, i))
+            status = add_values(job, above, space, "folds", outer, subject->voxels, "score of each outer fold", &subject->folds[i]);
     }
     free(above);
     return status;
@@ -631,7 +641,7 @@ static vg_status begin_file(fit_job *job, const char *features_path, const char 
     char *inputs = NULL;
     vg_store_plan plan = {.path = path,
                           .blocks = chunks * job->tile_count + job->space_count + vg_statistics_blocks(job),
-                          .regions = 3 * job->chunk_size + 4 + vg_statistics_regions(job)};
+                          .regions = 5 * job->chunk_size + 4 + vg_statistics_regions(job)};
     vg_status status = vg_comm_agree(job->comm, vg_plan_fit_inputs(job->study, features_path, &inputs));
     if (status == VG_OK)
         status = vg_plan_begin(job->comm, job->study, job->plan, inputs, &plan, job->layout, &job->store);

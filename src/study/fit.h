@@ -24,6 +24,7 @@ typedef struct {
     vg_regions regions;
     int64_t voxel_table;
     int64_t *score, *r2, *alpha; /* (space_count) datasets */
+    int64_t *inner, *folds;      /* and of spaces that are chosen among: scores by outer fold */
 } fit_subject;
 
 /* Subjects with the same rows of the same stories. */
@@ -78,6 +79,13 @@ void vg_families_uncut(fit_space *space);
 
 /* Designs of the chunk for one group of subjects, in job->designs; those that are there stay. Not collective. */
 vg_status vg_fit_designs(fit_job *job, int64_t group, int64_t first, int64_t count);
+
+/* Scores as they are stored (float32), so that what is read back chooses alike. */
+static inline void vg_fit_round(double *scores, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = (double)(float)scores[i];
+}
 
 /* The design of one space for the subjects of a group, before it is factored: x.data to be given to free(). */
 vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *x);

@@ -223,6 +223,11 @@ static vg_status fit_tile_spaces(fit_job *job, vg_ridge_design *const *designs, 
         VG_GO(write_doubles(job, subject->score[first + i], 0, tile, results[i].score, *scores));
         VG_GO(write_doubles(job, subject->r2[first + i], 0, tile, results[i].r2, narrow));
         VG_GO(write_doubles(job, subject->alpha[first + i], outer, tile, results[i].alpha, narrow));
+        if (!vg_choices_want(job, first + i))
+            continue;
+        VG_GO(write_doubles(job, subject->inner[first + i], outer, tile, results[i].inner_score, narrow));
+        VG_GO(write_doubles(job, subject->folds[first + i], outer, tile, results[i].fold_score, narrow));
+        vg_fit_round(results[i].inner_score, 2 * outer * tile->count); /* fold_score follows */
         vg_choices_take(job, first + i, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, results[i].inner_score,
                         results[i].fold_score, tile->count, outer);
     }
@@ -236,6 +241,29 @@ done:
     return status;
 }
 
+/* Inner and outer scores of one space and tile, for the choices. */
+static vg_status recall_choices(fit_job *job, int64_t space, const fit_tile *tile)
+{
+    const fit_subject *subject = &job->subjects[tile->subject];
+    int64_t outer = job->groups[subject->group].folds->outer_count, count = outer * tile->count;
+    int64_t offset[2] = {0, tile->first}, size[2] = {outer, tile->count};
+    float *narrow = NULL;
+    double *wide = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&narrow, 2 * count, "scores"));
+    VG_GO(VG_NEW(&wide, 2 * count, "scores"));
+    VG_GO(vg_store_read_back(job->store, subject->inner[space], offset, size, narrow));
+    VG_GO(vg_store_read_back(job->store, subject->folds[space], offset, size, narrow + count));
+    for (int64_t i = 0; i < 2 * count; i++)
+        wide[i] = (double)narrow[i];
+    vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, wide, wide + count, tile->count,
+                    outer);
+done:
+    free(narrow);
+    free(wide);
+    return status;
+}
+
 /* The scores of a tile that a run before this one finished. */
 static vg_status recall_tile(fit_job *job, int64_t first, int64_t count, int64_t t)
 {
@@ -244,6 +272,8 @@ static vg_status recall_tile(fit_job *job, int64_t first, int64_t count, int64_t
         float **scores = &job->scores[i * job->tile_count + t];
         VG_TRY(VG_NEW(scores, tile->count, "scores"));
         VG_TRY(vg_store_read_back(job->store, job->subjects[tile->subject].score[first + i], &tile->first, &tile->count, *scores));
+        if (vg_choices_want(job, first + i))
+            VG_TRY(recall_choices(job, first + i, tile));
     }
     vg_progress_step(tile->count * count);
     return VG_OK;

@@ -81,6 +81,9 @@ static vg_status make_fits(const fit_job *job, const fit_pack *pack, int64_t fir
 static void place(const fit_job *job, const pack_fits *f, int64_t view, float *maps)
 {
     int64_t column = 0;
+    for (int64_t c = 0; c < f->count; c++)
+        if (f->results[c].inner_score != NULL)
+            vg_fit_round(f->results[c].inner_score, 2 * f->outer * f->pack->columns); /* fold_score follows */
     for (int64_t t = f->pack->first; t < f->pack->end; t++) {
         const fit_tile *tile = &job->tiles[t];
         int64_t at = job->statistics->offset[tile->subject] + tile->first;
