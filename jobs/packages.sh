@@ -35,7 +35,7 @@ page() {
 packages() {
     case "$1" in
     build) printf '%s\n' build-essential cmake pkg-config openmpi-bin libopenmpi-dev && libraries && page ;;
-    tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools ;;
+    tests) packages build && printf '%s\n' libcmocka-dev hdf5-tools procps slurmctld slurmd slurm-client munge ;;
     checks) printf '%s\n' shellcheck clang-format clang-tidy chromium openssl ;;
     fuzz) fuzz_packages ;;
     esac

@@ -77,6 +77,15 @@ void vg_progress_end(void);
 /* Seconds on a monotonic clock. */
 double vg_seconds(void);
 
+/* ---- a wish to stop ---------------------------------------------------------------------------------------------- */
+
+/* From now on SIGUSR1, SIGTERM and SIGINT are noted instead of ending the process (a second SIGTERM or SIGINT ends it), and a rank that an
+ * MPI launcher began dies with its launcher. */
+void vg_interrupt_catch(void);
+
+/* The name of the signal that asked this process to stop, or NULL. */
+const char *vg_interrupted(void);
+
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* count * size bytes, zeroed, 64-byte aligned, to be given to free(). `what` names them in the message.

@@ -38,7 +38,8 @@ int vg_comm_local_ranks(const vg_comm *comm);
 /* ---- agreement --------------------------------------------------------------------------------------------------- */
 
 /* What happened to one happened to all: VG_OK where every rank brings VG_OK; else, on every rank, the status and the message
- * of the lowest rank that failed. To be called before a collective call that a failing rank would not reach. Collective. */
+ * of the lowest rank that failed (of one that was merely asked to stop where none failed). To be called before a collective call that a
+ * failing rank would not reach. Collective. */
 vg_status vg_comm_agree(vg_comm *comm, vg_status mine);
 
 /* Passes up a failure of this or any other rank, as VG_TRY and VG_GO do a call's own. */
@@ -55,6 +56,21 @@ vg_status vg_comm_agree(vg_comm *comm, vg_status mine);
         if (vg_mine_ != VG_OK || status != VG_OK) \
             goto done;                            \
     } while (0)
+
+/* The border of a block of work: has this rank or any other been asked to stop (vg_interrupted), or failed? Tells the others, answers their
+ * questions whether this rank lives. Not collective; costs nothing where nobody asked. Errors: VG_INTERRUPTED, which a failure of another
+ * rank outweighs at the next vg_comm_agree. */
+vg_status vg_comm_border(vg_comm *comm);
+
+/* How long a rank may neither reach a border nor wait for the others before those that wait name it and end all; s, 0: for ever (so it
+ * is until this is called). Not collective. */
+void vg_comm_set_stall(vg_comm *comm, double seconds);
+
+/* What went out from this rank so far, for those who count: messages, bytes, collective calls. */
+typedef struct {
+    int64_t messages, bytes, collectives;
+} vg_comm_traffic;
+vg_comm_traffic vg_comm_get_traffic(const vg_comm *comm);
 
 /* Waits until all ranks are here. Collective. */
 vg_status vg_comm_barrier(vg_comm *comm);

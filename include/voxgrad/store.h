@@ -76,6 +76,7 @@ typedef struct {
     int64_t regions;  /* most separate writes between two commits; writes that go on downwards from the last one of the same dataset count
                          once */
     bool overwrite;   /* create: throw an unfinished NAME.h5.part away instead of refusing */
+    bool sparse;      /* create: do not take the whole file's space now, since only a part of the blocks will be done here (merge) */
     const char *const *accept; /* resume: fields that may differ (NULL-terminated, or NULL): --accept-different-hardware */
 } vg_store_plan;
 
@@ -93,6 +94,13 @@ bool vg_store_unfinished(const char *path);
  * Errors: VG_INVALID (nothing to resume; another plan, naming the first field that differs; a damaged journal or part). */
 vg_status vg_store_resume(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store);
 
+/* Resumes where there is something to resume (and not `overwrite`), else creates. Collective. Errors: as those two. */
+vg_status vg_store_begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store);
+
+/* The plan's text of an unfinished NAME.h5.part, to be given to free(); NULL where there is none: a choice that memory or the number of
+ * ranks decided once is kept when the work goes on elsewhere. Collective. Errors: VG_INVALID (damaged journal). */
+vg_status vg_store_planned(vg_comm *comm, const char *path, char **plan);
+
 /* Was this block whole when the store was resumed? Always false after vg_store_create. */
 bool vg_store_whole(const vg_store *store, int64_t block);
 int64_t vg_store_whole_count(const vg_store *store);
@@ -103,8 +111,12 @@ int64_t vg_store_whole_count(const vg_store *store);
  * says). */
 vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, const void *data);
 
+/* What was written before, by any block that is whole; the same way round. Errors: VG_INVALID (the disk failed), VG_DEFECT. */
+vg_status vg_store_read_back(const vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, void *data);
+
 /* What was written since the last commit is the whole of `block`. It counts after a kill once it is on the disk: commits are grouped,
- * every 5 s or 64 blocks, and by vg_store_flush. */
+ * every 5 s or 64 blocks, and by vg_store_flush. This is a border (vg_comm_border). Errors: VG_INTERRUPTED (the block is committed),
+ * VG_NO_SPACE, VG_DEFECT (twice). */
 vg_status vg_store_commit(vg_store *store, int64_t block);
 vg_status vg_store_flush(vg_store *store);
 
@@ -112,8 +124,29 @@ vg_status vg_store_flush(vg_store *store);
  * The store is to be freed in any case. Errors: VG_DEFECT (a block was never committed), VG_NO_SPACE, VG_INVALID. */
 vg_status vg_store_finish(vg_store *store);
 
+/* Blocks from `first` on are to be done again, with the same bytes, whatever the journal said. On every rank alike. */
+void vg_store_forget(vg_store *store, int64_t first);
+
 /* Closes; without vg_store_finish the part stays, to be resumed. NULL is nothing. */
 void vg_store_free(vg_store *store);
+
+/* ---- unfinished files of several tasks --------------------------------------------------------------------------------- */
+
+/* Puts unfinished files of one plan, each with other blocks, together: OUT.h5, bitwise what one run writes, or, where blocks are missing
+ * yet, OUT.h5.part with its journal, for a run to go on with. The parts stay. Not collective. paths          (count) NAME.h5.part or
+ * NAME.h5 whole, blocks  how many blocks are there, of how many Errors: VG_INVALID (another plan, naming the field; a block twice; a
+ * damaged part), VG_NO_SPACE. Nothing is left where it fails. */
+vg_status vg_store_merge(const char *path, const char *const *paths, int64_t count, int64_t *whole, int64_t *blocks);
+
+/* A block that a journal calls done, by whom, when (Unix time, s), and how long it took (s). */
+typedef struct {
+    int64_t block, rank;
+    double ended, took;
+} vg_store_block;
+
+/* What the journal of the unfinished NAME.h5.part says, data unread: list (count) to be given to free(). Not collective.
+ * Errors: VG_INVALID (no such part; a damaged journal). */
+vg_status vg_store_progress(const char *path, vg_store_block **list, int64_t *count, int64_t *blocks);
 
 /* ---- finished files: checksums ----------------------------------------------------------------------------------------- */
 
@@ -144,6 +177,7 @@ typedef struct {
 /* Opens read-only, in this process alone. Our own files go through vg_store_verify first: HDF5 does not survive every damage.
  * Errors: VG_INVALID (not there; not HDF5). */
 vg_status vg_store_open(const char *path, vg_store_file **file);
+vg_status vg_store_open_checked(const char *path, vg_store_file **file); /* vg_store_verify by this process alone, then open */
 void vg_store_close(vg_store_file *file);
 const char *vg_store_path(const vg_store_file *file); /* as it was opened */
 

@@ -154,6 +154,14 @@ typedef struct {
         vg_study_region *regions;
         int64_t region_count;
     } simulate;
+    double stall;             /* s */
+    struct {                  /* how this run goes about it: options of the command line, never the study's */
+        bool restart;         /* throw unfinished work away */
+        bool accept_hardware; /* go on with it on another type of CPU or GPU */
+        bool keep_features;   /* leave a finished features.h5 of the same plan as it is */
+        int64_t part, parts;  /* features: this task's share of the blocks, part 1 .. parts; 0: all */
+        const char *only;     /* features: blocks of "model=NAME" or "story=NAME" alone; NULL: all */
+    } how;
 } vg_study;
 
 /* Reads and validates a study; relative paths in it become paths as seen from here. To be given to vg_study_free. Not collective.
@@ -189,8 +197,12 @@ typedef struct {
 } vg_brain_question;
 vg_status vg_study_explain_brain(const vg_study *study, const vg_brain_question *question, FILE *out);
 
-/* Validates everything that can be without computing and prints passes, FLOPs, memory a rank and files. Never starts MPI. */
-vg_status vg_study_check(const vg_study *study, FILE *out);
+/* Validates everything that can be without computing and prints passes, FLOPs, time, memory a rank and files. Never starts MPI.
+ * rates: a file that vg_study_bench wrote, or NULL. Errors: VG_NO_MEMORY (it cannot fit; the number that is needed), and a run's own. */
+vg_status vg_study_check(const vg_study *study, const char *rates, FILE *out);
+
+/* Measures a few blocks of the study's own work on this machine, some seconds; prints the rates as JSON. Never starts MPI. */
+vg_status vg_study_bench(const vg_study *study, FILE *out);
 
 /* Prints version, libraries, devices, methods and formats. Not collective; never starts MPI. */
 vg_status vg_study_info(FILE *out);

@@ -69,7 +69,7 @@ static vg_status check_tree(const char *path, const vg_file *file)
     do {
         size_t piece = file->size - at < 1 << 20 ? file->size - at : 1 << 20;
         bool last = at + piece == file->size;
-        if (XML_Parse(check.parser, (const char *)file->data + at, (int)piece, last) == XML_STATUS_ERROR)
+        if (XML_Parse(check.parser, file->size > 0 ? (const char *)file->data + at : "", (int)piece, last) == XML_STATUS_ERROR)
             status = vg_fail(VG_INVALID, "%s:%lu: is not GIFTI or is cut off: %s", path, XML_GetCurrentLineNumber(check.parser),
                              check.wrong ? "an element that does not belong there" : XML_ErrorString(XML_GetErrorCode(check.parser)));
         at += piece;

@@ -10,6 +10,7 @@ static const struct {
 } benches[] = {
     {"attribution", vg_bench_attribution, "explanations of a model of a named shape with random weights: words/s, GFLOP/s"},
     {"encoding", vg_bench_encoding, "ridge on arrays of a given size: voxels/s, GFLOP/s, bytes read"},
+    {"study", vg_bench_study, "a few blocks of a study's own work: rates for voxgrad check --rates"},
     {"tokenizer", vg_bench_tokenizer, "a text of 100,000 words through a tokenizer.json: words/s"},
 };
 
@@ -20,7 +21,7 @@ static void print_help(void)
     printf("usage: voxgrad bench WHAT [OPTIONS]\n\nMeasures this machine; prints a JSON object a line.\n\n");
     for (int i = 0; i < BENCHES; i++)
         printf("  %-12s %s\n", benches[i].name, benches[i].summary);
-    printf("\n\"voxgrad bench WHAT --help\" says more, with examples.\n");
+    printf("\noptions:\n  -h, --help                   this page\n\n\"voxgrad bench WHAT --help\" says more, with examples.\n");
 }
 
 vg_status vg_command_bench(int argc, char **argv)

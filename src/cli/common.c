@@ -30,8 +30,9 @@ vg_status vg_command_parse(const vg_command_help *help, const vg_option *options
         }
         return VG_OK;
     }
-    if (operands != help->wanted)
+    if (help->wanted < 0 ? operands < -help->wanted : operands != help->wanted)
         return vg_fail(VG_INVALID, "usage: voxgrad %s", help->usage);
+    argv[operands] = NULL; /* as main's own: NULL after the last */
     vg_log_configure(quiet ? VG_LOG_WARNING : verbose ? VG_LOG_DEBUG : VG_LOG_INFO, 0, 1);
     *proceed = true;
     return VG_OK;
@@ -48,6 +49,57 @@ static vg_status replace_text(char **text, const char *by)
     return VG_OK;
 }
 
+/* The task's own folder, below the study's. */
+static vg_status part_folder(vg_study *study, const char *name)
+{
+    char *folder;
+    VG_TRY(vg_format(&folder, "%s/%s", study->output, name));
+    free(study->output);
+    study->output = folder;
+    return VG_OK;
+}
+
+/* "i/n" */
+static bool parse_part(const char *text, int64_t *part, int64_t *parts)
+{
+    const char *slash = strchr(text, '/');
+    return slash != NULL && vg_parse_integer(text, (size_t)(slash - text), part) && vg_parse_integer(slash + 1, strlen(slash + 1), parts) &&
+           *part >= 1 && *part <= *parts && *parts <= 100000;
+}
+
+/* "model=NAME" or "story=NAME", of the study. */
+static bool is_known(const vg_study *study, const char *only)
+{
+    for (int64_t m = 0; strncmp(only, "model=", 6) == 0 && m < study->model_count; m++)
+        if (strcmp(only + 6, study->models[m].name) == 0)
+            return true;
+    for (int64_t s = 0; strncmp(only, "story=", 6) == 0 && s < study->story_count; s++)
+        if (strcmp(only + 6, study->stories[s].name) == 0)
+            return true;
+    return false;
+}
+
+/* --part and --only: the blocks of one task of many. */
+static vg_status take_part(const vg_study_overrides *overrides, vg_study *study)
+{
+    char name[300];
+    if (overrides->part == NULL && overrides->only == NULL)
+        return VG_OK;
+    if (overrides->part != NULL && overrides->only != NULL)
+        return vg_fail(VG_INVALID, "--part and --only: one of them");
+    if (overrides->part != NULL) {
+        if (!parse_part(overrides->part, &study->how.part, &study->how.parts))
+            return vg_fail(VG_INVALID, "--part %s: i/n is expected, from 1/n to n/n", overrides->part);
+        snprintf(name, sizeof name, "part-%lld-of-%lld", (long long)study->how.part, (long long)study->how.parts);
+        return part_folder(study, name);
+    }
+    if (!is_known(study, overrides->only))
+        return vg_fail(VG_INVALID, "--only %s: model=NAME or story=NAME is expected, of this study", overrides->only);
+    study->how.only = overrides->only;
+    snprintf(name, sizeof name, "only-%.5s-%.255s", overrides->only, overrides->only + 6);
+    return part_folder(study, name);
+}
+
 static vg_status lay_over(const vg_study_overrides *overrides, vg_study *study)
 {
     VG_TRY(replace_text(&study->output, overrides->output));
@@ -57,7 +109,11 @@ static vg_status lay_over(const vg_study_overrides *overrides, vg_study *study)
         return vg_fail(VG_INVALID, "--threads %s: a number from 1 on is expected", overrides->threads);
     if (overrides->memory != NULL && vg_parse_memory(overrides->memory, &study->memory) != VG_OK)
         return vg_fail_within(VG_INVALID, "--memory: ");
-    return VG_OK;
+    if (overrides->resume && overrides->restart)
+        return vg_fail(VG_INVALID, "--resume and --restart: one of them");
+    study->how.restart = overrides->restart;
+    study->how.accept_hardware = overrides->accept_hardware;
+    return take_part(overrides, study);
 }
 
 vg_status vg_command_study(const char *path, const vg_study_overrides *overrides, vg_study **study)

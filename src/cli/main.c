@@ -16,6 +16,8 @@ static const struct {
     {"fit", vg_command_fit, "predict the responses from features.h5: results.h5"},
     {"check", vg_command_check, "validate a study and estimate its cost, without computing"},
     {"simulate", vg_command_simulate, "write simulated responses with a known truth"},
+    {"status", vg_command_status, "how far the work in an output folder is"},
+    {"merge", vg_command_merge, "put the parts of array tasks together"},
     {"faithfulness", vg_command_faithfulness, "whether the words that a method ranks first are those the model used"},
     {"table", vg_command_table, "print the scores of a results.h5"},
     {"report", vg_command_report, "make the page, figures, tables and maps of a results.h5"},

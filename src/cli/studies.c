@@ -49,11 +49,15 @@ static vg_status collective(const char *path, const vg_study_overrides *override
 {
     vg_comm *comm;
     vg_study *study = NULL;
+    vg_interrupt_catch();
     VG_TRY(vg_comm_start(&comm));
     vg_log_rank(vg_comm_rank(comm), vg_comm_ranks(comm));
     vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
-    if (status == VG_OK)
+    if (status == VG_OK) {
+        study->how.keep_features = what->make_features && (what->fit || what->simulate);
+        vg_comm_set_stall(comm, study->stall);
         status = work_on(comm, study, what);
+    }
     if (status != VG_OK) { /* the same message on every rank: rank 0 says it, before mpirun sees another rank fail and ends all */
         if (vg_comm_rank(comm) == 0)
             vg_log(VG_LOG_ERROR, "%s", vg_message());
@@ -73,7 +77,7 @@ vg_status vg_command_run(int argc, char **argv)
         "  voxgrad run study.yaml\n  mpirun -n 4 voxgrad run study.yaml\n  srun --mpi=pmix voxgrad run --device cuda study.yaml\n", 1,
         true};
     vg_study_overrides overrides = {0};
-    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), VG_RESUME_OPTIONS(overrides), {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .fit = true, .report = true}) : VG_OK;
@@ -83,9 +87,16 @@ vg_status vg_command_features(int argc, char **argv)
 {
     static const vg_command_help help = {"features [OPTIONS] STUDY.yaml",
                                          "Explains the models over the stories and writes OUTPUT/features.h5.",
-                                         "  mpirun -n 4 voxgrad features study.yaml\n", 1, true};
+                                         "  mpirun -n 4 voxgrad features study.yaml\n"
+                                         "  voxgrad features --part 3/8 study.yaml      # a task of eight; then: voxgrad merge\n",
+                                         1, true};
     vg_study_overrides overrides = {0};
-    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    const vg_option options[] = {
+        VG_STUDY_OPTIONS(overrides),
+        VG_RESUME_OPTIONS(overrides),
+        {"part", 0, "I/N", "the I-th of N shares of the work, into OUTPUT/part-I-of-N, for voxgrad merge", &overrides.part, NULL},
+        {"only", 0, "model=NAME", "that model's work alone, or story=NAME's, into OUTPUT/only-model-NAME", &overrides.only, NULL},
+        {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     return proceed ? collective(argv[0], &overrides, &(work){.make_features = true}) : VG_OK;
@@ -99,8 +110,10 @@ vg_status vg_command_fit(int argc, char **argv)
         "  mpirun -n 4 voxgrad fit study.yaml\n  voxgrad fit --features mine.h5 study.yaml\n", 1, true};
     vg_study_overrides overrides = {0};
     work what = {.fit = true};
-    const vg_option options[] = {
-        VG_STUDY_OPTIONS(overrides), {"features", 'f', "FILE.h5", "features made before, or elsewhere", &what.features, NULL}, {0}};
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides),
+                                 VG_RESUME_OPTIONS(overrides),
+                                 {"features", 'f', "FILE.h5", "features made before, or elsewhere", &what.features, NULL},
+                                 {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     return proceed ? collective(argv[0], &overrides, &what) : VG_OK;
@@ -124,17 +137,20 @@ vg_status vg_command_check(int argc, char **argv)
 {
     static const vg_command_help help = {
         "check [OPTIONS] STUDY.yaml",
-        "Validates a study and prints passes, FLOPs, memory a rank and files, without computing. Never starts MPI.",
-        "  voxgrad check study.yaml\n", 1, true};
+        "Validates a study and prints passes, FLOPs, time, memory a rank and files, without computing. Never starts MPI.",
+        "  voxgrad check study.yaml\n  voxgrad bench study study.yaml >rates.json && voxgrad check --rates rates.json study.yaml\n", 1,
+        true};
     vg_study_overrides overrides = {0};
-    const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
+    const char *rates = NULL;
+    const vg_option options[] = {
+        VG_STUDY_OPTIONS(overrides), {"rates", 'r', "FILE.json", "rates that voxgrad bench study measured", &rates, NULL}, {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     if (!proceed)
         return VG_OK;
     vg_study *study;
     VG_TRY(vg_command_study(argv[0], &overrides, &study));
-    vg_status status = vg_study_check(study, stdout);
+    vg_status status = vg_study_check(study, rates, stdout);
     vg_study_free(study);
     return status;
 }

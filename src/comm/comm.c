@@ -31,6 +31,7 @@ static vg_status join_world(vg_comm *comm)
     VG_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN), "making a communicator");
     MPI_Comm_rank(comm->world, &comm->rank);
     MPI_Comm_size(comm->world, &comm->ranks);
+    VG_TRY(vg_watch_begin(comm));
     return find_neighbours(comm);
 }
 
@@ -54,7 +55,7 @@ vg_status vg_comm_start(vg_comm **comm)
 vg_status vg_comm_alone(vg_comm **comm)
 {
     VG_TRY(VG_NEW(comm, 1, "communicators"));
-    **comm = (vg_comm){.ranks = 1, .local_ranks = 1, .world = MPI_COMM_NULL};
+    **comm = (vg_comm){.ranks = 1, .local_ranks = 1, .world = MPI_COMM_NULL, .control = MPI_COMM_NULL};
     return VG_OK;
 }
 
@@ -63,6 +64,7 @@ void vg_comm_finish(vg_comm *comm)
     if (comm == NULL)
         return;
     if (comm->world != MPI_COMM_NULL) {
+        vg_watch_end(comm);
         MPI_Comm_free(&comm->world);
         MPI_Finalize();
     }
@@ -104,20 +106,32 @@ vg_status vg_comm_agree(vg_comm *comm, vg_status mine)
     } fault;
     if (comm->ranks == 1)
         return mine;
-    int first = mine == VG_OK ? comm->ranks : comm->rank;
-    VG_MPI(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, comm->world), "agreeing");
-    if (first == comm->ranks)
+    int none = 2 * comm->ranks, first = mine == VG_OK ? none : mine == VG_INTERRUPTED ? comm->ranks + comm->rank : comm->rank;
+    if (mine != VG_OK)
+        vg_watch_tell_stop(comm);
+    VG_MPI_WAIT(comm, MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, comm->world, request), "agreeing");
+    comm->traffic.collectives++;
+    if (first == none)
         return VG_OK;
+    first %= comm->ranks;
+    comm->settled++;
     memset(&fault, 0, sizeof fault);
     fault.status = (int32_t)mine;
     snprintf(fault.message, sizeof fault.message, "%s", vg_message());
-    VG_MPI(MPI_Bcast(&fault, (int)sizeof fault, MPI_BYTE, first, comm->world), "agreeing");
+    VG_MPI_WAIT(comm, MPI_Ibcast(&fault, (int)sizeof fault, MPI_BYTE, first, comm->world, request), "agreeing");
     return vg_fail((vg_status)fault.status, "%s", fault.message);
+}
+
+vg_comm_traffic vg_comm_get_traffic(const vg_comm *comm)
+{
+    return comm->traffic;
 }
 
 vg_status vg_comm_barrier(vg_comm *comm)
 {
     if (comm->ranks == 1)
         return VG_OK;
-    return vg_mpi_status(MPI_Barrier(comm->world), "waiting for the other ranks");
+    VG_MPI_WAIT(comm, MPI_Ibarrier(comm->world, request), "waiting for the other ranks");
+    comm->traffic.collectives++;
+    return VG_OK;
 }

@@ -20,6 +20,13 @@ struct vg_comm {
     void *stage;            /* STAGE_BYTES of host memory, pinned by `ops` where there are any */
     MPI_Request *told;      /* (ranks) messages of a failure (wait.c) */
     double patience;        /* s to wait for an operation of the link */
+
+    /* watch.c */
+    MPI_Comm control;     /* words between ranks that no collective call waits for */
+    double stall, *heard; /* s; (ranks) when each was last heard of */
+    int64_t settled;      /* failures that all ranks agreed on; */
+    int64_t asked, stop;  /* before which one this rank asked the others, was asked, to stop */
+    vg_comm_traffic traffic;
 };
 
 /* VG_OK, or VG_NO_DEVICE with MPI's own words. */
@@ -49,5 +56,29 @@ bool vg_link_places_differ(const vg_link_place *places, int ranks, char *why, si
 /* Waits for the operation that this rank started with the status `started`: the same status on all ranks. After a failure the link is given
  * up on all of them. Collective. */
 vg_status vg_link_wait(vg_comm *comm, vg_status started);
+
+/* ---- watch.c ------------------------------------------------------------------------------------------------------ */
+
+/* Begins and ends the words between ranks. Collective. */
+vg_status vg_watch_begin(vg_comm *comm);
+void vg_watch_end(vg_comm *comm);
+
+/* Waits for a request without burning the core, answering the others meanwhile; ends all ranks when one is silent for too long. */
+vg_status vg_watch_wait(vg_comm *comm, MPI_Request *request, const char *what);
+
+/* Takes in what the others have said since, and answers them. */
+void vg_watch_listen(vg_comm *comm);
+
+/* Begins a call of MPI that gives a request, and waits for it. */
+#define VG_MPI_WAIT(comm, call, what)                   \
+    do {                                                \
+        MPI_Request request_;                           \
+        MPI_Request *request = &request_;               \
+        VG_MPI(call, what);                             \
+        VG_TRY(vg_watch_wait((comm), request, (what))); \
+    } while (0)
+
+/* Tells the other ranks to stop at their next border. */
+void vg_watch_tell_stop(vg_comm *comm);
 
 #endif

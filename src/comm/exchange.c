@@ -18,21 +18,26 @@ vg_status vg_comm_broadcast(vg_comm *comm, void *data, size_t bytes, int root)
     if (comm->ranks == 1)
         return VG_OK;
     for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Bcast((char *)data + at, piece_size(bytes - at), MPI_BYTE, root, comm->world), "broadcasting");
+        VG_MPI_WAIT(comm, MPI_Ibcast((char *)data + at, piece_size(bytes - at), MPI_BYTE, root, comm->world, request), "broadcasting");
+    comm->traffic.collectives++;
+    comm->traffic.bytes += comm->rank == root ? (int64_t)bytes : 0;
     return VG_OK;
 }
 
 vg_status vg_comm_send(vg_comm *comm, const void *data, size_t bytes, int to)
 {
-    for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Send((const char *)data + at, piece_size(bytes - at), MPI_BYTE, to, TAG, comm->world), "sending");
+    for (size_t at = 0; at < bytes; at += PIECE) {
+        VG_MPI_WAIT(comm, MPI_Isend((const char *)data + at, piece_size(bytes - at), MPI_BYTE, to, TAG, comm->world, request), "sending");
+        comm->traffic.messages++;
+    }
+    comm->traffic.bytes += (int64_t)bytes;
     return VG_OK;
 }
 
 vg_status vg_comm_receive(vg_comm *comm, void *data, size_t bytes, int from)
 {
     for (size_t at = 0; at < bytes; at += PIECE)
-        VG_MPI(MPI_Recv((char *)data + at, piece_size(bytes - at), MPI_BYTE, from, TAG, comm->world, MPI_STATUS_IGNORE), "receiving");
+        VG_MPI_WAIT(comm, MPI_Irecv((char *)data + at, piece_size(bytes - at), MPI_BYTE, from, TAG, comm->world, request), "receiving");
     return VG_OK;
 }
 
@@ -50,8 +55,10 @@ vg_status vg_comm_sizes(vg_comm *comm, size_t bytes, size_t *sizes)
     uint64_t size = bytes;
     _Static_assert(sizeof(size_t) == sizeof size, "sizes travel as 64 bits");
     sizes[comm->rank] = bytes;
-    if (comm->ranks > 1)
-        VG_MPI(MPI_Allgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world), "gathering sizes");
+    if (comm->ranks == 1)
+        return VG_OK;
+    VG_MPI_WAIT(comm, MPI_Iallgather(&size, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, comm->world, request), "gathering sizes");
+    comm->traffic.collectives++;
     return VG_OK;
 }
 

@@ -29,8 +29,10 @@ static vg_status poll_until_done(vg_comm *comm)
         if (!done && !heard && vg_seconds() - began > comm->patience)
             return vg_fail(VG_NO_DEVICE, "rank %d: the other ranks' GPUs have not answered for %g s (VOXGRAD_LINK_TIMEOUT)", comm->rank,
                            comm->patience);
-        if (!done)
+        if (!done) {
+            vg_watch_listen(comm);
             rest(polls);
+        }
     }
     return VG_OK;
 }

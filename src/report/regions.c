@@ -159,7 +159,7 @@ vg_status vg_report_regions(const char *results_path, FILE *out)
 {
     vg_store_file *file;
     table t = {0};
-    VG_TRY(vg_store_open(results_path, &file));
+    VG_TRY(vg_store_open_checked(results_path, &file));
     vg_status status = read_table(file, &t);
     if (status == VG_OK)
         status = print(file, &t, out);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum { PAGE = 4096, FIXED = 8 + 8 * 8 + 2 * 4, CRC = 4 };
-static const uint8_t MAGIC[8] = {'v', 'g', 'j', 'r', 'n', 'l', '1', '\n'};
+static const uint8_t MAGIC[8] = {'v', 'g', 'j', 'r', 'n', 'l', '2', '\n'};
 
-_Static_assert(sizeof(vg_region) == 64 && sizeof(vg_slot) == 24, "regions and slots lie in the journal as in memory");
+_Static_assert(sizeof(vg_region) == 64 && sizeof(vg_slot) == 40, "regions and slots lie in the journal as in memory");
 
 vg_status vg_journal_measure(vg_journal *j)
 {
@@ -131,24 +131,27 @@ vg_status vg_journal_compare(const char *path, const char *old, const char *new,
             return VG_OK;
         if (!more_a || !more_b) {
             const vg_lines *longer = more_a ? &a : &b;
-            return vg_fail(VG_INVALID,
-                           "%s: was begun with another plan: \"%.*s\" is in the %s plan only; begin anew, or with the old settings", path,
-                           (int)field_size(longer), longer->line, more_a ? "old" : "new");
+            return vg_fail(
+                VG_INVALID,
+                "%s: was begun with another plan: \"%.*s\" is in the %s plan only; begin anew with --restart, or use the old settings",
+                path, (int)field_size(longer), longer->line, more_a ? "old" : "new");
         }
         size_t field = field_size(&a), other = field_size(&b);
         if (a.length == b.length && memcmp(a.line, b.line, a.length) == 0)
             continue;
         if (field != other || memcmp(a.line, b.line, field) != 0)
             return vg_fail(VG_INVALID,
-                           "%s: was begun with another plan: \"%.*s\" stands where now \"%.*s\" does; begin anew, or with the old settings",
+                           "%s: was begun with another plan: \"%.*s\" stands where now \"%.*s\" does; begin anew with --restart, or use "
+                           "the old settings",
                            path, (int)field, a.line, (int)other, b.line);
         if (is_accepted(a.line, field, accept))
             continue;
         int size_a, size_b;
         const char *value_a = value_of(&a, field, &size_a), *value_b = value_of(&b, field, &size_b);
-        return vg_fail(VG_INVALID,
-                       "%s: was begun with another plan: \"%.*s\" was %.*s and is now %.*s; begin anew, or with the old settings", path,
-                       (int)field, a.line, size_a, value_a, size_b, value_b);
+        return vg_fail(
+            VG_INVALID,
+            "%s: was begun with another plan: \"%.*s\" was %.*s and is now %.*s; begin anew with --restart, or use the old settings", path,
+            (int)field, a.line, size_a, value_a, size_b, value_b);
     }
 }
 

@@ -1,8 +1,9 @@
 /* The journal NAME.h5.part.journal: a header, then one slot of fixed size a block, written at its own place by the rank that did it.
  * All numbers little-endian.
- *   header   "vgjrnl1\n", eight int64 (see vg_journal), CRC32C of layout and of the file's metadata, the datasets' offsets in the
+ *   header   "vgjrnl2\n", eight int64 (see vg_journal), CRC32C of layout and of the file's metadata, the datasets' offsets in the
  *            file, the plan's text, CRC32C of all this; zeros up to a multiple of 4096
- *   slot     block, rank, number of regions; the regions; CRC32C of all this. Anything else there: the block is not whole. */
+ *   slot     block, rank, number of regions, when it was done (Unix time, microseconds), how long it took (microseconds); the regions;
+ *            CRC32C of all this. Anything else there: the block is not whole. The times are for `voxgrad status` alone. */
 #ifndef VOXGRAD_STORE_JOURNAL_H
 #define VOXGRAD_STORE_JOURNAL_H
 
@@ -22,7 +23,7 @@ typedef struct {
 } vg_journal;
 
 typedef struct {
-    int64_t block, rank, regions;
+    int64_t block, rank, regions, ended, took;
 } vg_slot;
 
 /* Sizes of a journal whose counts, plan and offsets are set. Errors: VG_INVALID (too large). */

@@ -58,7 +58,7 @@ static vg_status open_rank(vg_store *store)
     VG_TRY(VG_NEW(&store->pending, VG_STORE_GROUP * journal->slot_bytes, "bytes of slots"));
     VG_TRY(VG_NEW(&store->whole, journal->blocks, "blocks"));
     VG_TRY(VG_NEW(&store->mine, journal->blocks, "blocks"));
-    store->grouped = vg_seconds();
+    store->grouped = store->began = vg_seconds();
     return VG_OK;
 }
 
@@ -70,6 +70,7 @@ static vg_status begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout
     *made = store;
     store->comm = comm;
     store->layout = layout;
+    store->sparse = plan->sparse;
     store->data = store->slots = -1;
     VG_TRY(vg_format(&store->path, "%s", plan->path));
     VG_TRY(vg_format(&store->part, "%s.part", plan->path));
@@ -148,7 +149,8 @@ static vg_status make_part(vg_store *store)
     if (fstat(descriptor, &about) != 0)
         VG_GO(vg_io_fail(store->part, "cannot be measured"));
     store->journal.file_bytes = about.st_size;
-    VG_GO(vg_io_reserve(descriptor, store->part, about.st_size));
+    if (!store->sparse)
+        VG_GO(vg_io_reserve(descriptor, store->part, about.st_size));
     VG_GO(vg_io_sync(descriptor, store->part));
     VG_GO(metadata_crc(store, descriptor, &store->journal.metadata_crc));
 done:
@@ -204,7 +206,7 @@ static vg_status make_files(vg_store *store, const vg_store_plan *plan)
     VG_TRY(vg_h5_measure(store->layout, &needed));
     if (__builtin_add_overflow(needed, journal->header_bytes + journal->blocks * journal->slot_bytes, &needed))
         return vg_fail(VG_NO_SPACE, "%s: more than 9.2e18 bytes are needed", store->path);
-    vg_status status = probe_space(store, needed);
+    vg_status status = store->sparse ? VG_OK : probe_space(store, needed);
     if (status == VG_OK)
         status = make_part(store);
     if (status == VG_OK)
@@ -289,7 +291,8 @@ static vg_status read_files(vg_store *store, const vg_store_plan *plan)
     VG_TRY(vg_journal_compare(store->part, journal->plan, plan->plan, plan->accept));
     if (journal->layout_crc != vg_layout_crc(store->layout) || journal->datasets != store->layout->entry_count ||
         journal->blocks != plan->blocks || journal->regions != plan->regions)
-        return vg_fail(VG_INVALID, "%s: was begun with other datasets or blocks (by another version?); begin anew", store->part);
+        return vg_fail(VG_INVALID, "%s: was begun with other datasets or blocks (by another version?); begin anew with --restart",
+                       store->part);
     if ((int64_t)size < journal->header_bytes + journal->blocks * journal->slot_bytes || !offsets_fit(store))
         return vg_fail(VG_INVALID, "%s: is damaged; the unfinished file cannot be resumed", store->journal_path);
     return check_part(store);
@@ -310,7 +313,7 @@ static vg_status region_holds(const vg_store *store, const vg_region *region, bo
     return VG_OK;
 }
 
-static vg_status block_is_whole(vg_store *store, int64_t block, uint8_t *bytes, bool *whole)
+vg_status vg_block_is_whole(vg_store *store, int64_t block, uint8_t *bytes, bool *whole)
 {
     const vg_journal *journal = &store->journal;
     vg_slot slot;
@@ -351,7 +354,7 @@ static vg_status find_whole(vg_store *store)
     if (status == VG_OK)
         status = VG_NEW(&sizes, ranks, "ranks");
     for (int64_t b = rank; b < store->journal.blocks && status == VG_OK; b += ranks) {
-        status = block_is_whole(store, b, store->pending, &whole);
+        status = vg_block_is_whole(store, b, store->pending, &whole);
         if (status == VG_OK && whole)
             found[count++] = b;
     }
@@ -385,9 +388,61 @@ done:
     return status;
 }
 
+vg_status vg_store_planned(vg_comm *comm, const char *path, char **planned)
+{
+    vg_file file;
+    vg_journal journal = {0};
+    char *name = NULL;
+    vg_status status = VG_OK;
+    int64_t size = 0;
+    *planned = NULL;
+    if (vg_comm_rank(comm) == 0 && vg_store_unfinished(path)) {
+        status = vg_format(&name, "%s.part.journal", path);
+        if (status == VG_OK)
+            status = vg_file_open(name, &file);
+        if (status == VG_OK) {
+            status = vg_journal_parse(name, file.data, file.size, &journal);
+            vg_file_close(&file);
+        }
+        size = status == VG_OK ? journal.plan_bytes + 1 : 0;
+    }
+    free(name);
+    VG_AGREE_GO(comm, status);
+    VG_GO(vg_comm_broadcast(comm, &size, sizeof size, 0));
+    if (size == 0)
+        goto done;
+    VG_AGREE_GO(comm, VG_NEW(planned, size, "bytes of a plan"));
+    if (vg_comm_rank(comm) == 0)
+        memcpy(*planned, journal.plan, (size_t)size);
+    status = vg_comm_broadcast(comm, *planned, (size_t)size, 0);
+done:
+    vg_journal_free(&journal);
+    return status;
+}
+
+vg_status vg_store_begin(vg_comm *comm, const vg_store_plan *plan, const vg_layout *layout, vg_store **store)
+{
+    uint8_t resume = vg_comm_rank(comm) == 0 && !plan->overwrite && vg_store_unfinished(plan->path);
+    VG_TRY(vg_comm_broadcast(comm, &resume, 1, 0));
+    if (!resume)
+        return vg_store_create(comm, plan, layout, store);
+    VG_TRY(vg_store_resume(comm, plan, layout, store));
+    vg_log(VG_LOG_INFO, "%s.part: going on from %lld whole blocks of %lld", plan->path, (long long)(*store)->whole_count,
+           (long long)plan->blocks);
+    return VG_OK;
+}
+
 bool vg_store_whole(const vg_store *store, int64_t block)
 {
     return block >= 0 && block < store->journal.blocks && store->whole[block] != 0;
+}
+
+void vg_store_forget(vg_store *store, int64_t first)
+{
+    for (int64_t b = first; b < store->journal.blocks; b++) {
+        store->whole_count -= store->whole[b];
+        store->whole[b] = 0;
+    }
 }
 
 int64_t vg_store_whole_count(const vg_store *store)

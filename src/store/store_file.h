@@ -11,6 +11,7 @@ struct vg_store {
     vg_comm *comm;
     const vg_layout *layout;
     char *path, *part, *journal_path, *journal_new;
+    bool sparse;     /* a task's part of the work: space is taken by what is written */
     int data, slots; /* descriptors of part and journal; -1: closed */
     vg_journal journal;
     vg_region *regions; /* of the block under work */
@@ -19,10 +20,14 @@ struct vg_store {
     int64_t pending_blocks[VG_STORE_GROUP];
     int pending_count;
     double grouped; /* when a group was last committed, s */
+    double began;   /* when the block under work was begun, s */
     uint8_t *whole; /* (blocks) on all ranks, when resumed */
     uint8_t *mine;  /* (blocks) committed by this rank since */
     int64_t whole_count;
 };
+
+/* Reads a block's slot into bytes (slot_bytes) and compares its data with its checksums; what is torn or damaged is told in the log. */
+vg_status vg_block_is_whole(vg_store *store, int64_t block, uint8_t *bytes, bool *whole);
 
 /* How a region lies in its dataset: `runs` stretches of `bytes` bytes. */
 typedef struct {

@@ -190,3 +190,14 @@ done:
     free(beside);
     return status;
 }
+
+vg_status vg_store_open_checked(const char *path, vg_store_file **file)
+{
+    vg_comm *alone;
+    bool summed;
+    *file = NULL;
+    VG_TRY(vg_comm_alone(&alone));
+    vg_status status = vg_store_verify(alone, path, &summed);
+    vg_comm_finish(alone);
+    return status == VG_OK ? vg_store_open(path, file) : status;
+}

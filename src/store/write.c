@@ -1,6 +1,7 @@
 /* write: blocks into a file under construction. Data go in place with pwrite, each rank by its own descriptor; a block's slot in
  * the journal follows fdatasync of that descriptor, many blocks at once (architecture.md, "Files"). */
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -105,20 +106,50 @@ vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset
     return VG_OK;
 }
 
+vg_status vg_store_read_back(const vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, void *data)
+{
+    vg_region region = {0};
+    vg_runs runs;
+    VG_TRY(make_region(store, dataset, offset, count, &region));
+    for (int d = 0; d < VG_STORE_DIMENSIONS; d++)
+        if (region.count[d] == 0)
+            return VG_OK;
+    if (!vg_runs_of(&store->layout->entries[dataset], &region, &runs))
+        return vg_fail(VG_DEFECT, "%s: %s: read outside of the dataset", store->path, store->layout->entries[dataset].path);
+    for (int64_t r = 0; r < runs.runs; r++)
+        VG_TRY(vg_io_read(store->data, store->part, (char *)data + r * runs.bytes, (size_t)runs.bytes,
+                          store->journal.offsets[dataset] + vg_runs_at(&runs, r)));
+    return VG_OK;
+}
+
+/* Unix time, microseconds. */
+static int64_t clock_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 vg_status vg_store_commit(vg_store *store, int64_t block)
 {
     if (block < 0 || block >= store->journal.blocks)
         return vg_fail(VG_DEFECT, "%s: no block number %lld", store->path, (long long)block);
     if (store->whole[block] || store->mine[block])
         return vg_fail(VG_DEFECT, "%s: block %lld is committed twice", store->path, (long long)block);
-    vg_slot slot = {.block = block, .rank = vg_comm_rank(store->comm), .regions = store->region_count};
+    double now = vg_seconds();
+    vg_slot slot = {.block = block,
+                    .rank = vg_comm_rank(store->comm),
+                    .regions = store->region_count,
+                    .ended = clock_now(),
+                    .took = (int64_t)((now - store->began) * 1e6)};
+    store->began = now;
     vg_slot_pack(&store->journal, &slot, store->regions, store->pending + store->pending_count * store->journal.slot_bytes);
     store->pending_blocks[store->pending_count++] = block;
     store->mine[block] = 1;
     store->region_count = 0;
-    if (store->pending_count == VG_STORE_GROUP || vg_seconds() - store->grouped >= GROUP_SECONDS)
-        return vg_store_flush(store);
-    return VG_OK;
+    if (store->pending_count == VG_STORE_GROUP || now - store->grouped >= GROUP_SECONDS)
+        VG_TRY(vg_store_flush(store));
+    return vg_comm_border(store->comm);
 }
 
 vg_status vg_store_flush(vg_store *store)

@@ -31,6 +31,42 @@ vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *o
     return VG_OK;
 }
 
+bool vg_is_part(const vg_study *study)
+{
+    return study->how.parts > 0 || study->how.only != NULL;
+}
+
+bool vg_part_has(const vg_study *study, const vg_study_model *model, const vg_study_story *story, int64_t index)
+{
+    const char *only = study->how.only;
+    if (study->how.parts > 0 && index % study->how.parts != study->how.part - 1)
+        return false;
+    if (only == NULL)
+        return true;
+    return strncmp(only, "model=", 6) == 0 ? strcmp(only + 6, model->name) == 0 : strcmp(only + 6, story->name) == 0;
+}
+
+vg_status vg_load_note(vg_comm *comm, const char *stage, double seconds, double busy)
+{
+    size_t *sizes;
+    void *all = NULL;
+    int ranks = vg_comm_ranks(comm), slowest = 0;
+    double sum = 0;
+    VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
+    vg_status status = vg_comm_gather(comm, &busy, sizeof busy, 0, &all, sizes);
+    const double *each = all;
+    for (int r = 0; each != NULL && r < ranks; r++) {
+        sum += each[r];
+        slowest = each[r] > each[slowest] ? r : slowest;
+    }
+    if (each != NULL && ranks > 1 && sum > 0)
+        vg_log(VG_LOG_INFO, "%s: load: rank %d worked longest, %.2f s of %.2f s, %.1f %% more than the mean of %d ranks", stage, slowest,
+               each[slowest], seconds, 100 * (each[slowest] * ranks / sum - 1), ranks);
+    free(all);
+    free(sizes);
+    return status;
+}
+
 /* The smallest limit of this process's control groups (version 2, then 1), or what the machine has. */
 static int64_t machine_memory(void)
 {

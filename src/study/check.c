@@ -1,6 +1,7 @@
 /* check: everything that can be known of a study before it is run: that it is whole, what it computes, what that takes. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run.h"
 
@@ -8,6 +9,8 @@ typedef struct {
     int64_t spaces, words, passes, feature_bytes;
     int64_t *columns; /* of the spaces */
     double flops, engine_bytes, model_bytes, fit_bytes;
+    const vg_rates *rates;
+    vg_cost cost;
 } estimate;
 
 /* What the CUDA back end takes for itself: cuBLAS's workspace and the edges of allocations; of a fit, products of a voxel's basis
@@ -28,7 +31,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                              FILE *out)
 {
     vg_explained explained = {0};
-    vg_status status = vg_explained_open(study, stories, device, m, memory, &explained);
+    vg_status status = vg_explained_open(study, stories, device, m, memory, NULL, &explained);
     if (status == VG_OK) {
         const vg_model_shape *shape = vg_model_get_shape(explained.model);
         fprintf(out, "model %s: %s, %lld layers, width %lld, vocabulary %lld; %.0f MB, %s; batches of %lld positions\n",
@@ -36,8 +39,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                 1e-6 * (double)vg_model_bytes(explained.model),
                 vg_model_is_streamed(explained.model) ? "its blocks brought one by one" : "all of it in memory",
                 (long long)vg_attribution_batch(explained.attributions[0]));
-        double bytes = (double)vg_model_bytes(explained.model);
-        e->model_bytes = bytes > e->model_bytes ? bytes : e->model_bytes;
+        e->model_bytes += (double)vg_model_bytes(explained.model); /* all of them are there while features are made */
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];
@@ -62,6 +64,11 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
 typedef struct {
     int64_t *rows, *stories, *test, count, tests, total, voxels;
 } subject_runs;
+
+/* Of all subjects: voxels together, most of one; rows of the shortest run. */
+typedef struct {
+    int64_t total, most, shortest;
+} voxel_counts;
 
 static void free_runs(subject_runs *runs)
 {
@@ -132,63 +139,80 @@ static int64_t overlap(const vg_study *study, const subject_runs *runs, const vg
     return count;
 }
 
-static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, int64_t voxels, int64_t shortest, FILE *out)
+static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
+{
+    return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
+}
+
+/* Of all subjects together; a nuisance as a band is about as much again for each draw of penalties. */
+static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
 {
     const vg_align_options options = vg_align_of(study, 0);
-    vg_ridge_plan plan = {.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
+    const vg_ridge_plan plan = plan_of(study, folds);
     vg_ridge_cost cost;
     int64_t *columns;
+    bool banded = study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0;
     VG_TRY(VG_NEW(&columns, e->spaces, "spaces"));
     for (int64_t i = 0; i < e->spaces; i++)
         columns[i] = vg_align_columns(&options, e->columns[i]);
     vg_status status = vg_ridge_estimate(&plan, columns, e->spaces, &cost);
+    if (status == VG_OK)
+        status = vg_cost_fit(&plan, columns, e->spaces, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
+                             &e->cost);
     free(columns);
     VG_TRY(status);
-    fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels, (long long)e->spaces,
-            cost.voxel_flops * (double)voxels / 1e9, cost.design_flops / 1e9);
-    if (study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0)
+    double times = banded ? 1 + (double)study->nuisance.draws : 1;
+    e->cost.design_flops *= times;
+    e->cost.fit_flops *= times;
+    fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels->total,
+            (long long)e->spaces, cost.voxel_flops * (double)voxels->total / 1e9, cost.design_flops / 1e9);
+    if (banded)
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
-    fprintf(out, "memory a rank: fits %.0f MB\n", (cost.design_bytes + cost.fit_bytes) / 1e6);
+    fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
     e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
-    return vg_null_check(study, shortest, cost.voxel_flops * (double)voxels, out);
+    return vg_null_check(study, voxels->shortest, cost.voxel_flops * (double)voxels->total, out);
 }
 
-/* As the first subject's runs have it. */
-static vg_status check_fit(const vg_study *study, estimate *e, const subject_runs *runs, int64_t voxels, int64_t shortest, FILE *out)
+/* As a subject's runs have it. */
+static vg_status make_folds(const vg_study *study, const subject_runs *runs, vg_folds **folds)
 {
-    vg_folds *folds;
-    int64_t gap = vg_fold_gap(study);
     const vg_folds_options options = {.run_rows = runs->rows,
                                       .runs = runs->count,
                                       .outer_folds = study->ridge.outer_folds,
                                       .inner_folds = study->ridge.inner_folds,
-                                      .gap = gap,
+                                      .gap = vg_fold_gap(study),
                                       .test_runs = runs->tests > 0 ? runs->test : NULL,
                                       .test_count = runs->tests};
-    vg_status status = vg_folds_create(&options, &folds);
-    if (status != VG_OK)
-        return vg_fail_within(status, "ridge.outer_folds, inner_folds, gap: ");
+    vg_status status = vg_folds_create(&options, folds);
+    return status == VG_OK ? VG_OK : vg_fail_within(status, "ridge.outer_folds, inner_folds, gap: ");
+}
+
+static vg_status check_fit(const vg_study *study, estimate *e, const subject_runs *runs, const voxel_counts *voxels, FILE *out)
+{
+    vg_folds *folds;
+    VG_TRY(make_folds(study, runs, &folds));
     fprintf(out, "folds: %lld outer (%s), %lld inner, gap %lld rows\n", (long long)folds->outer_count,
             runs->tests > 0   ? "the test stories"
             : runs->count > 1 ? "whole runs"
                               : "blocks of the run",
-            (long long)study->ridge.inner_folds, (long long)gap);
+            (long long)study->ridge.inner_folds, (long long)vg_fold_gap(study));
     fprintf(out, "overlap: %lld training rows, over all outer folds, share a TR of the story with a test row through the delays\n",
             (long long)overlap(study, runs, folds));
-    status = print_costs(study, e, folds, voxels, shortest, out);
+    vg_status status = print_costs(study, e, folds, voxels, out);
     vg_folds_free(folds);
     return status;
 }
 
 static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
 {
-    int64_t total = 0, shortest = INT64_MAX;
+    voxel_counts voxels = {.shortest = INT64_MAX};
     subject_runs first = {0};
     vg_status status = VG_OK;
     for (int64_t i = 0; status == VG_OK && i < study->responses.subject_count; i++) {
         subject_runs runs;
-        status = check_subject(study, &study->responses.subjects[i], &runs, &shortest);
-        total += runs.voxels;
+        status = check_subject(study, &study->responses.subjects[i], &runs, &voxels.shortest);
+        voxels.total += runs.voxels;
+        voxels.most = runs.voxels > voxels.most ? runs.voxels : voxels.most;
         if (i == 0)
             first = runs;
         else
@@ -196,9 +220,9 @@ static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
     }
     if (status == VG_OK)
         fprintf(out, "responses: %lld subjects, %lld voxels together, %lld rows each, TR %g s\n", (long long)study->responses.subject_count,
-                (long long)total, (long long)first.total, study->responses.tr);
+                (long long)voxels.total, (long long)first.total, study->responses.tr);
     if (status == VG_OK)
-        status = check_fit(study, e, &first, total, shortest, out);
+        status = check_fit(study, e, &first, &voxels, out);
     free_runs(&first);
     return status;
 }
@@ -223,6 +247,24 @@ done:
     return status;
 }
 
+/* What is there already must be undamaged. */
+static vg_status check_output(const vg_study *study, const char *name, FILE *out)
+{
+    char *path;
+    vg_store_file *file;
+    VG_TRY(vg_output_path(study, name, &path));
+    vg_status status = VG_OK;
+    if (access(path, F_OK) == 0) {
+        status = vg_store_open_checked(path, &file);
+        if (status == VG_OK) {
+            fprintf(out, "%s: is there, and undamaged\n", path);
+            vg_store_close(file);
+        }
+    }
+    free(path);
+    return status;
+}
+
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
 {
     int64_t memory = vg_memory_limit(study, 1);
@@ -240,21 +282,63 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)
         VG_TRY(check_responses(study, e, out));
-    double peak = (e->model_bytes + e->engine_bytes > e->fit_bytes ? e->model_bytes + e->engine_bytes : e->fit_bytes) + OWN;
+    double features = e->model_bytes + e->engine_bytes, peak = (features > e->fit_bytes ? features : e->fit_bytes) + OWN;
     fprintf(out, "peak device memory: at most %.0f bytes (%.2f GB) a rank that drives a GPU\n", peak, peak / 1e9);
+    e->cost.feature_flops = e->flops;
+    e->cost.engine_bytes = features;
+    VG_TRY(vg_cost_print(&e->cost, e->rates, (double)vg_memory_limit(study, 1), out));
+    VG_TRY(check_output(study, "features.h5", out));
+    VG_TRY(check_output(study, "results.h5", out));
     fprintf(out, "The study is whole.\n");
     return VG_OK;
 }
 
-vg_status vg_study_check(const vg_study *study, FILE *out)
+vg_status vg_study_check(const vg_study *study, const char *rates_path, FILE *out)
 {
     vg_device *device;
     vg_stories stories = {0};
-    estimate e = {0};
+    vg_rates rates;
+    estimate e = {.rates = &rates};
+    VG_TRY(vg_rates_read(rates_path, &rates));
     VG_TRY(vg_device_open("cpu", 0, (int)study->threads, &device));
     vg_status status = check(study, device, &stories, &e, out);
     vg_stories_free(study, &stories);
     free(e.columns);
+    vg_device_close(device);
+    return status;
+}
+
+/* Random responses of as many rows as the first subject's. */
+static vg_status bench_fit(const vg_study *study, vg_device *device, const vg_bench_columns *columns, vg_rates *rates)
+{
+    int64_t shortest = INT64_MAX;
+    subject_runs runs;
+    vg_folds *folds = NULL;
+    vg_status status = check_subject(study, &study->responses.subjects[0], &runs, &shortest);
+    if (status == VG_OK)
+        status = make_folds(study, &runs, &folds);
+    if (status == VG_OK) {
+        const vg_ridge_plan plan = plan_of(study, folds);
+        status = vg_bench_fit(&plan, device, columns, rates);
+    }
+    vg_folds_free(folds);
+    free_runs(&runs);
+    return status;
+}
+
+vg_status vg_study_bench(const vg_study *study, FILE *out)
+{
+    vg_device *device;
+    vg_rates rates = {0};
+    vg_bench_columns columns = {0};
+    VG_TRY(vg_device_open(study->device, 0, (int)study->threads, &device));
+    vg_status status = vg_bench_features(study, device, &rates.features, &columns);
+    if (status == VG_OK && study->responses.subject_count > 0 && columns.count > 0)
+        status = bench_fit(study, device, &columns, &rates);
+    if (status == VG_OK)
+        fprintf(out,
+                "{\"device\": \"%s\", \"unit\": \"core-seconds a GFLOP\", \"features\": %.5g, \"factorisations\": %.5g, \"fits\": %.5g}\n",
+                device->name, rates.features, rates.designs, rates.fits);
     vg_device_close(device);
     return status;
 }

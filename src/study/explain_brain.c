@@ -379,7 +379,7 @@ static vg_status explain(explaining *e, vg_device *device, FILE *out)
     VG_GO(find_space(e));
     VG_GO(read_weights(e));
     VG_GO(vg_stories_open(study, &e->stories));
-    VG_GO(vg_explained_open(study, &e->stories, device, e->model, vg_memory_limit(study, 1), &e->explained));
+    VG_GO(vg_explained_open(study, &e->stories, device, e->model, vg_memory_limit(study, 1), NULL, &e->explained));
     VG_GO(VG_NEW(&e->seeds, study->story_count, "stories"));
     for (int64_t s = 0; s < study->story_count; s++)
         VG_GO(seed_story(e, s));

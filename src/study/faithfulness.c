@@ -247,7 +247,7 @@ static vg_status read_blocks(job *j)
 static vg_status prepare(job *j, const vg_stories *stories, vg_device *device)
 {
     const vg_output *outputs;
-    VG_TRY(vg_explained_open(j->study, stories, device, j->model, j->memory, &j->explained));
+    VG_TRY(vg_explained_open(j->study, stories, device, j->model, j->memory, NULL, &j->explained));
     for (int64_t s = 0; s < j->study->story_count; s++)
         j->words += j->explained.passages[s].words;
     j->rankings = vg_attribution_outputs(j->explained.attributions[0], &outputs);

@@ -28,7 +28,8 @@ typedef struct {
     double *cost;
     int *owner;
     int64_t unit_count, most_outputs, memory;
-    char *plan;
+    double busy; /* s of this rank's work */
+    char *path, *plan, *inputs;
     vg_store *store;
 } job;
 
@@ -232,6 +233,14 @@ static void warn_unconverged(const job *j)
         }
 }
 
+/* Is this unit this rank's, of this task's part, and not yet whole? */
+static bool is_mine(const job *j, int64_t i)
+{
+    const unit *u = &j->units[i];
+    return j->owner[i] == vg_comm_rank(j->comm) && vg_part_has(j->study, &j->study->models[u->model], &j->study->stories[u->story], i) &&
+           !vg_store_whole(j->store, i + 1);
+}
+
 /* Block 0 of the file is the words and what was made elsewhere; the units follow. */
 static vg_status run_units(job *j, const int64_t *word_tables)
 {
@@ -240,11 +249,12 @@ static vg_status run_units(job *j, const int64_t *word_tables)
     int64_t words = 0;
     const vg_word_block *blocks;
     vg_status status = VG_OK;
+    double began = vg_seconds();
     for (int64_t i = 0; i < j->unit_count; i++) {
         vg_attribution_blocks(j->models[j->units[i].model].attributions[j->units[i].story], &blocks);
-        words += j->owner[i] == rank ? blocks[j->units[i].block].count : 0;
+        words += is_mine(j, i) ? blocks[j->units[i].block].count : 0;
     }
-    if (rank == 0) {
+    if (rank == 0 && vg_part_has(j->study, j->study->models, j->study->stories, 0) && !vg_store_whole(j->store, 0)) {
         VG_TRY(write_words(j, word_tables));
         VG_TRY(vg_files_write(j->study, j->store, &j->files));
         VG_TRY(vg_store_commit(j->store, 0));
@@ -255,7 +265,7 @@ static vg_status run_units(job *j, const int64_t *word_tables)
     VG_GO(VG_NEW(&r.nodes, j->most_outputs, "outputs"));
     vg_progress_begin("features", words, "words");
     for (int64_t i = 0; i < j->unit_count; i++) {
-        if (j->owner[i] != rank)
+        if (!is_mine(j, i))
             continue;
         if (i > 0 && (j->units[i].model != j->units[i - 1].model || j->units[i].story != j->units[i - 1].story))
             rest(j, &j->units[i]);
@@ -263,6 +273,7 @@ static vg_status run_units(job *j, const int64_t *word_tables)
         VG_GO(vg_store_commit(j->store, i + 1));
     }
     vg_progress_end();
+    j->busy = vg_seconds() - began;
     warn_unconverged(j);
 done:
     free(r.values);
@@ -273,21 +284,30 @@ done:
 }
 
 /* What the numbers depend on beside the study: one line for each model and story. */
-static vg_status describe_plan(job *j)
+static vg_status describe_plan(job *j, const char *planned)
 {
-    VG_TRY(vg_format(&j->plan, "stage: features\nblas: %s\n", vg_device_blas_core()));
-    for (int64_t m = 0; m < models_used(j->study); m++)
-        for (int64_t s = 0; s < j->study->story_count; s++) {
-            char *longer;
-            VG_TRY(vg_format(&longer, "%sbatch_tokens: %s/%s: %lld\n", j->plan, j->study->models[m].name, j->study->stories[s].name,
-                             (long long)vg_attribution_batch(j->models[m].attributions[s])));
-            free(j->plan);
-            j->plan = longer;
-        }
-    return VG_OK;
+    char *choices, *longer;
+    VG_TRY(vg_format(&choices, "%s", ""));
+    vg_status status = VG_OK;
+    for (int64_t i = 0; status == VG_OK && i < models_used(j->study) * j->study->story_count; i++) {
+        int64_t m = i / j->study->story_count, s = i % j->study->story_count;
+        char *field = NULL;
+        status = vg_batch_field(j->study, m, s, &field);
+        if (status == VG_OK)
+            status = vg_format(&longer, "%s%s: %lld\n", choices, field, (long long)vg_attribution_batch(j->models[m].attributions[s]));
+        free(field);
+        if (status != VG_OK)
+            break;
+        free(choices);
+        choices = longer;
+    }
+    if (status == VG_OK)
+        status = vg_plan_text(j->study, j->device, planned, "features", choices, &j->plan);
+    free(choices);
+    return status;
 }
 
-static vg_status prepare(job *j, int64_t *word_tables)
+static vg_status prepare(job *j, const char *planned, int64_t *word_tables)
 {
     const vg_study *study = j->study;
     int64_t models = models_used(study);
@@ -299,36 +319,59 @@ static vg_status prepare(job *j, int64_t *word_tables)
     VG_TRY(VG_NEW(&j->models, models, "models"));
     VG_TRY(VG_NEW(&j->spaces, models * study->story_count, "spaces"));
     for (int64_t m = 0; m < models; m++)
-        VG_TRY(vg_explained_open(study, &j->stories, j->device, m, j->memory, &j->models[m]));
-    VG_TRY(describe_plan(j));
+        VG_TRY(vg_explained_open(study, &j->stories, j->device, m, j->memory, planned, &j->models[m]));
+    VG_TRY(describe_plan(j, planned));
+    VG_TRY(vg_plan_features_inputs(study, &j->stories, j->models, &j->inputs));
     VG_TRY(make_layout(j, word_tables));
     return list_units(j);
 }
 
+/* Plan, layout and units; what an unfinished file was begun with is kept. */
+static vg_status decide(job *j, int64_t *word_tables)
+{
+    char *planned = NULL;
+    vg_status status;
+    VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &j->path)));
+    if (!j->study->how.restart)
+        VG_GO(vg_store_planned(j->comm, j->path, &planned));
+    VG_GO(vg_memory_plan(j->comm, j->study, &j->memory));
+    status = vg_comm_agree(j->comm, prepare(j, planned, word_tables));
+done:
+    free(planned);
+    return status;
+}
+
 static vg_status features(job *j, int64_t *word_tables)
 {
-    char *path = NULL;
     double began = vg_seconds();
+    bool current = false;
     vg_status status;
-    VG_GO(vg_memory_plan(j->comm, j->study, &j->memory));
-    VG_GO(vg_comm_agree(j->comm, prepare(j, word_tables)));
-    VG_GO(vg_comm_agree(j->comm, vg_output_path(j->study, "features.h5", &path)));
-    vg_store_plan plan = {.path = path,
-                          .plan = j->plan,
-                          .blocks = j->unit_count + 1,
-                          .regions = 4 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1,
-                          .overwrite = true};
-    VG_GO(vg_store_create(j->comm, &plan, j->layout, &j->store));
+    VG_GO(decide(j, word_tables));
+    if (j->study->how.keep_features)
+        VG_GO(vg_features_current(j->comm, j->study, &j->stories, j->models, j->plan, j->path, &current));
+    if (current) {
+        vg_log(VG_LOG_INFO, "features: %s is whole and of this study and plan: kept (--restart makes it anew)", j->path);
+        goto done;
+    }
+    vg_store_plan plan = {
+        .path = j->path, .blocks = j->unit_count + 1, .regions = 4 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1};
+    VG_GO(vg_plan_begin(j->comm, j->study, j->plan, j->inputs, &plan, j->layout, &j->store));
+    VG_GO(vg_run_begin(j->comm, j->study, j->device, "features"));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));
+    VG_GO(vg_load_note(j->comm, "features", vg_seconds() - began, j->busy));
+    if (vg_is_part(j->study)) {
+        VG_GO(vg_comm_agree(j->comm, vg_store_flush(j->store)));
+        vg_log(VG_LOG_INFO, "features: this task's part is done: %s.part; \"voxgrad merge\" puts the parts together", j->path);
+        goto done;
+    }
     VG_GO(vg_store_finish(j->store));
     double seconds = vg_seconds() - began;
     int64_t words = 0;
     for (int64_t s = 0; s < j->study->story_count; s++)
         words += j->stories.stories[s].count * (vg_explains(j->study) ? j->study->model_count : 1);
-    vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, path);
+    vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, j->path);
     VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", (double)words / seconds));
 done:
-    free(path);
     return status;
 }
 
@@ -355,7 +398,9 @@ vg_status vg_study_make_features(vg_comm *comm, const vg_study *study)
     free(j.units);
     free(j.cost);
     free(j.owner);
+    free(j.path);
     free(j.plan);
+    free(j.inputs);
     free(word_tables);
     return status;
 }

@@ -65,6 +65,22 @@ vg_status vg_files_open(const vg_study *study, const vg_stories *stories, vg_fil
     return VG_OK;
 }
 
+vg_status vg_files_plan(const vg_study *study, FILE *out)
+{
+    for (int64_t i = 0; i < study->feature_count; i++)
+        for (int64_t s = 0; *study->features[i].file != '\0' && s < study->story_count; s++) {
+            char *path, *field = NULL;
+            VG_TRY(path_of_story(study->features[i].file, study->stories[s].name, &path));
+            vg_status status = vg_format(&field, "features %s of %s", study->features[i].name, study->stories[s].name);
+            if (status == VG_OK)
+                status = vg_plan_file(out, field, path);
+            free(field);
+            free(path);
+            VG_TRY(status);
+        }
+    return VG_OK;
+}
+
 void vg_files_close(vg_file_features *files)
 {
     for (int64_t i = 0; i < files->count; i++)

@@ -114,8 +114,12 @@ static vg_status list_columns(const fit_job *job, int64_t count, int64_t *column
 }
 
 /* As many spaces share a reading as fit into half the memory. */
-static vg_status choose_chunk(fit_job *job, int64_t memory, vg_ridge_cost *cost)
+static vg_status choose_chunk(fit_job *job, int64_t kept, int64_t memory, vg_ridge_cost *cost)
 {
+    if (kept > 0) { /* as it was begun; memory changes no bit, but the blocks of the file */
+        job->chunk_size = kept < job->space_count ? kept : job->space_count;
+        return VG_OK;
+    }
     int64_t *columns, listed;
     double splits = vg_fit_banded(job->study) ? 128e6 : 0; /* of a space's eigenvectors, kept for its split */
     VG_TRY(list_columns(job, job->space_count, NULL, &listed));
@@ -191,12 +195,13 @@ static vg_status fix_tiles(fit_job *job)
 }
 
 /* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; or all of a subject, where its voxels share penalties. */
-static vg_status make_tiles(fit_job *job, int64_t memory)
+static vg_status make_tiles(fit_job *job, int64_t kept, int64_t memory)
 {
     vg_ridge_cost cost = {.tile = 1};
     bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
     VG_TRY(fix_tiles(job));
-    VG_TRY(choose_chunk(job, memory, &cost));
+    VG_TRY(choose_chunk(job, kept, memory, &cost));
+    job->spaces_together = job->chunk_size;
     VG_TRY(cut_chunks(job));
     int64_t total = 0;
     for (int pass = 0; pass < 2; pass++) {
@@ -230,17 +235,28 @@ static vg_status make_tiles(fit_job *job, int64_t memory)
 
 /* ---- the run ---------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status prepare(fit_job *job)
+static vg_status prepare(fit_job *job, const char *planned, int64_t memory)
 {
+    char choices[48];
     VG_TRY(vg_fit_all_regions(job));
     VG_TRY(make_groups(job));
     job->same_voxels = true;
     for (int64_t i = 1; i < job->subject_count; i++)
         job->same_voxels &= job->subjects[i].voxels == job->subjects[0].voxels;
-    VG_TRY(make_tiles(job, vg_memory_limit(job->study, vg_comm_local_ranks(job->comm))));
-    VG_TRY(vg_format(&job->plan, "stage: fit\nblas: %s\ntiles: %lld\n", vg_device_blas_core(), (long long)job->tile_count));
+    VG_TRY(make_tiles(job, vg_plan_kept(job->study, planned, "spaces_together", 0), memory));
+    snprintf(choices, sizeof choices, "tiles: %lld\n", (long long)job->tile_count);
+    VG_TRY(vg_plan_text(job->study, job->device, planned, "fit", choices, &job->plan));
     VG_TRY(vg_statistics_prepare(job));
     return vg_fit_layout(job);
+}
+
+/* Is anything of the chunk at hand not fitted yet? The same on every rank. */
+static bool needs_designs(const fit_job *job)
+{
+    for (int64_t t = 0; t < job->tile_count; t++)
+        if (!vg_store_whole(job->store, job->chunk_at * job->tile_count + t))
+            return true;
+    return job->study->null.shifts > 0;
 }
 
 static vg_status fit_all(fit_job *job)
@@ -254,8 +270,12 @@ static vg_status fit_all(fit_job *job)
     vg_progress_begin("fits", mine * job->space_count + vg_null_steps(job), "voxels");
     for (job->chunk_at = 0; job->chunk_at < job->chunk_count; job->chunk_at++) {
         int64_t first = job->chunk[job->chunk_at], count = job->chunk[job->chunk_at + 1] - first;
-        VG_TRY(vg_fit_share(job, first, count));
-        VG_AGREE(job->comm, vg_fit_chunk(job, first, count));
+        if (needs_designs(job))
+            VG_TRY(vg_fit_share(job, first, count));
+        double since = vg_seconds();
+        vg_status status = vg_fit_chunk(job, first, count);
+        job->busy += vg_seconds() - since;
+        VG_AGREE(job->comm, status);
         VG_TRY(vg_null_chunk(job, first, count));
         for (int64_t i = 0; i < count; i++)
             VG_TRY(vg_fit_summarize(job, first, first + i));
@@ -264,6 +284,40 @@ static vg_status fit_all(fit_job *job)
     VG_TRY(vg_statistics_finish(job));
     vg_progress_end();
     return VG_OK;
+}
+
+/* The file: begun, or gone on with. How many spaces are read for together is no public line of its plan, since it changes no number. */
+static vg_status begin_file(fit_job *job, const char *features_path, const char *path)
+{
+    char *inputs = NULL, *lines = NULL;
+    vg_store_plan plan = {.path = path,
+                          .blocks = job->chunk_count * job->tile_count + job->space_count + vg_statistics_blocks(job),
+                          .regions = 12 * job->chunk_size + 6 + vg_statistics_regions(job)};
+    vg_status status = vg_plan_fit_inputs(job->study, features_path, &inputs);
+    if (status == VG_OK)
+        status = vg_format(&lines, "%sspaces_together: %lld\n", inputs, (long long)job->spaces_together);
+    VG_AGREE_GO(job->comm, status);
+    VG_GO(vg_plan_begin(job->comm, job->study, job->plan, lines, &plan, job->layout, &job->store));
+    /* Summaries, statistics and the null need each other's state, which no file holds: they are made again from the tiles' scores. */
+    vg_store_forget(job->store, job->chunk_count * job->tile_count);
+    status = vg_run_begin(job->comm, job->study, job->device, "fit");
+done:
+    free(inputs);
+    free(lines);
+    return status;
+}
+
+static vg_status decide(fit_job *job, const char *path)
+{
+    char *planned = NULL;
+    int64_t memory;
+    if (!job->study->how.restart)
+        VG_TRY(vg_store_planned(job->comm, path, &planned));
+    vg_status status = vg_memory_plan(job->comm, job->study, &memory);
+    if (status == VG_OK)
+        status = vg_comm_agree(job->comm, prepare(job, planned, memory));
+    free(planned);
+    return status;
 }
 
 static vg_status fit(fit_job *job, const char *features_path, const char *path)
@@ -279,14 +333,10 @@ static vg_status fit(fit_job *job, const char *features_path, const char *path)
     VG_AGREE(job->comm, vg_fit_collect_spaces(job, features_path));
     VG_AGREE(job->comm, vg_fit_open_subjects(job));
     VG_TRY(vg_fit_drop_unusable(job));
-    VG_AGREE(job->comm, prepare(job));
-    vg_store_plan plan = {.path = path,
-                          .plan = job->plan,
-                          .blocks = job->chunk_count * job->tile_count + job->space_count + vg_statistics_blocks(job),
-                          .regions = 10 * job->chunk_size + 6 + vg_statistics_regions(job),
-                          .overwrite = true};
-    VG_TRY(vg_store_create(job->comm, &plan, job->layout, &job->store));
+    VG_TRY(decide(job, path));
+    VG_TRY(begin_file(job, features_path, path));
     VG_TRY(fit_all(job));
+    VG_TRY(vg_load_note(job->comm, "fit", vg_seconds() - began, job->busy));
     VG_TRY(vg_store_finish(job->store));
     double seconds = vg_seconds() - began;
     vg_log(VG_LOG_INFO,

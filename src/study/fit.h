@@ -35,7 +35,8 @@ typedef struct {
     int64_t voxel_table;
     int64_t *score, *r2, *alpha; /* (space_count) datasets */
     int64_t *joint, *split, *unique, *weights, *cc_norm;
-    int64_t explainable; /* dataset, where there are repeats */
+    int64_t *inner, *folds; /* of spaces that are chosen among: scores by outer fold */
+    int64_t explainable;    /* dataset, where there are repeats */
 } fit_subject;
 
 /* What is left of the nuisance for a space: all of it, or what the space itself is not. Its design, and the spaces it is made of. */
@@ -68,6 +69,7 @@ typedef struct {
     int64_t listed_count;
     fit_space *spaces;
     int64_t space_count, chunk_size; /* spaces fitted in one reading of the responses, at most; */
+    int64_t spaces_together;         /* as memory has it; the file's plan keeps it */
     int64_t *chunk, chunk_count;     /* chunk[c] .. chunk[c + 1] - 1: cut where products are not shared, so that memory changes no bit */
     int64_t chunk_at;                /* the one at hand */
     fit_subject *subjects;
@@ -81,6 +83,7 @@ typedef struct {
     bool same_voxels; /* all subjects have the same number: group maps make sense */
     bool simulated;
     int64_t region_table, region_rows; /* rows a space */
+    double busy;                       /* s of this rank's tiles */
     vg_layout *layout;
     char *plan;
     vg_store *store;
@@ -156,6 +159,13 @@ vg_status vg_fit_labels(const fit_job *job, const fit_subject *subject, int64_t 
 /* Designs of the chunk that cost more to make than to move (fit_share.c): each is made by one rank and brought to all; vg_fit_designs finds
  * them there and makes the others where they are needed. Collective. */
 vg_status vg_fit_share(fit_job *job, int64_t first, int64_t count);
+
+/* Scores as they are stored (float32), so that what is read back chooses alike. */
+static inline void vg_fit_round(double *scores, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = (double)(float)scores[i];
+}
 
 /* The design of one space for the subjects of a group, before it is factored: x.data to be given to free(). */
 vg_status vg_fit_features(const fit_job *job, const fit_group *group, const fit_space *space, vg_matrix *x);

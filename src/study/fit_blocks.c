@@ -266,8 +266,13 @@ static vg_status write_values(fit_job *job, int64_t space, int64_t in_chunk, int
         VG_TRY(write_doubles(job, subject->split[space], 2, tile, v->split, narrow));
         VG_TRY(write_doubles(job, subject->unique[space], 0, tile, v->unique, narrow));
     }
-    vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, v->inner, v->fold, tile->count,
-                    outer);
+    if (vg_choices_want(job, space)) {
+        VG_TRY(write_doubles(job, subject->inner[space], outer, tile, v->inner, narrow));
+        VG_TRY(write_doubles(job, subject->folds[space], outer, tile, v->fold, narrow));
+        vg_fit_round(v->inner, 2 * outer * tile->count); /* fold follows */
+        vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, v->inner, v->fold, tile->count,
+                        outer);
+    }
     if (best == NULL)
         return VG_OK;
     double *cc = v->r2; /* written already */
@@ -413,16 +418,68 @@ done:
     return status;
 }
 
+/* Inner and outer scores of one space and tile, for the choices. */
+static vg_status recall_choices(fit_job *job, int64_t space, const fit_tile *tile)
+{
+    const fit_subject *subject = &job->subjects[tile->subject];
+    int64_t outer = job->groups[subject->group].folds->outer_count, count = outer * tile->count;
+    int64_t offset[2] = {0, tile->first}, size[2] = {outer, tile->count};
+    float *narrow = NULL;
+    double *wide = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&narrow, 2 * count, "scores"));
+    VG_GO(VG_NEW(&wide, 2 * count, "scores"));
+    VG_GO(vg_store_read_back(job->store, subject->inner[space], offset, size, narrow));
+    VG_GO(vg_store_read_back(job->store, subject->folds[space], offset, size, narrow + count));
+    for (int64_t i = 0; i < 2 * count; i++)
+        wide[i] = (double)narrow[i];
+    vg_choices_take(job, space, 0, job->statistics->offset[tile->subject] + tile->first, tile->count, wide, wide + count, tile->count,
+                    outer);
+done:
+    free(narrow);
+    free(wide);
+    return status;
+}
+
+static vg_status recall(const fit_job *job, int64_t dataset, const fit_tile *tile, float **scores)
+{
+    VG_TRY(VG_NEW(scores, tile->count, "scores"));
+    return vg_store_read_back(job->store, dataset, &tile->first, &tile->count, *scores);
+}
+
+/* What a tile that a run before this one finished has left in memory there (write_values). */
+static vg_status recall_tile(fit_job *job, int64_t first, int64_t count, int64_t t)
+{
+    const fit_tile *tile = &job->tiles[t];
+    const fit_subject *subject = &job->subjects[tile->subject];
+    bool banded = vg_fit_banded(job->study);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = i * job->tile_count + t;
+        const int64_t *tested = banded ? subject->unique : subject->score;
+        VG_TRY(recall(job, tested[first + i], tile, &job->scores[at]));
+        if (banded)
+            VG_TRY(recall(job, subject->score[first + i], tile, &job->plain[at]));
+        if (vg_choices_want(job, first + i))
+            VG_TRY(recall_choices(job, first + i, tile));
+    }
+    vg_progress_step(tile->count * count);
+    return VG_OK;
+}
+
 vg_status vg_fit_chunk(fit_job *job, int64_t first, int64_t count)
 {
     int rank = vg_comm_rank(job->comm);
     for (int64_t t = 0; t < job->tile_count; t++) {
         if (job->owner[t] != rank)
             continue;
-        int64_t g = job->subjects[job->tiles[t].subject].group;
+        int64_t g = job->subjects[job->tiles[t].subject].group, block = job->chunk_at * job->tile_count + t;
+        if (vg_store_whole(job->store, block)) {
+            VG_TRY(recall_tile(job, first, count, t));
+            continue;
+        }
         VG_TRY(vg_fit_designs(job, g, first, count));
         VG_TRY(fit_tile_spaces(job, first, count, t));
-        VG_TRY(vg_store_commit(job->store, job->chunk_at * job->tile_count + t));
+        VG_TRY(vg_store_commit(job->store, block));
     }
     return VG_OK;
 }

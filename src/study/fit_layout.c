@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choices.h"
 #include "statistics.h"
 
 static vg_status space_path(const char *above, const fit_space *space, const char *what, char **path)
@@ -66,6 +67,9 @@ static vg_status add_scores(fit_job *job, fit_subject *subject, const char *abov
          "refitted on all rows; delay by delay, column by column"},
         {"cc_norm", &subject->cc_norm[i], 0, subject->explainable >= 0 && !by_r2,
          "score over the best correlation a model can have with the mean of the repeats"},
+        {"inner", &subject->inner[i], outer, vg_choices_want(job, i),
+         "of each outer fold: what is tested, as the inner folds say of the chosen penalty"},
+        {"folds", &subject->folds[i], outer, vg_choices_want(job, i), "of each outer fold: its part of what is tested"},
     };
     for (size_t d = 0; d < sizeof all / sizeof *all; d++) {
         *all[d].dataset = -1;
@@ -94,11 +98,11 @@ static vg_status add_explainable(fit_job *job, fit_subject *subject, const char 
 
 static vg_status add_subject(fit_job *job, fit_subject *subject)
 {
-    enum { DATASETS = 8 };
+    enum { DATASETS = 10 };
     char *above;
     VG_TRY(VG_NEW(&subject->score, DATASETS * job->space_count, "datasets"));
-    int64_t **rest[] = {&subject->r2,     &subject->alpha,   &subject->joint,  &subject->split,
-                        &subject->unique, &subject->weights, &subject->cc_norm};
+    int64_t **rest[] = {&subject->r2,      &subject->alpha,   &subject->joint, &subject->split, &subject->unique,
+                        &subject->weights, &subject->cc_norm, &subject->inner, &subject->folds};
     for (size_t d = 0; d < sizeof rest / sizeof *rest; d++)
         *rest[d] = subject->score + (int64_t)(d + 1) * job->space_count;
     VG_TRY(add_voxels(job, subject));

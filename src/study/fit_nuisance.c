@@ -63,7 +63,7 @@ static vg_status list_nuisance(const fit_job *job, int64_t space, int64_t *list,
 /* ---- files of rows ------------------------------------------------------------------------------------------------------------ */
 
 /* {SUBJECT} and {STORY} become names. A new string. */
-static vg_status fill_in(const char *pattern, const char *subject, const char *story, char **path)
+vg_status vg_nuisance_path(const char *pattern, const char *subject, const char *story, char **path)
 {
     VG_TRY(vg_format(path, "%s", pattern));
     const char *const names[2] = {"{SUBJECT}", "{STORY}"}, *const by[2] = {subject, story};
@@ -83,7 +83,8 @@ static vg_status open_file(const fit_job *job, const fit_group *group, int64_t f
 {
     const fit_subject *subject = group->pattern;
     char *path;
-    VG_TRY(fill_in(job->study->nuisance.files[file], subject->study->name, job->study->stories[subject->parts[part].story].name, &path));
+    VG_TRY(vg_nuisance_path(job->study->nuisance.files[file], subject->study->name, job->study->stories[subject->parts[part].story].name,
+                            &path));
     const char *paths[] = {path};
     vg_status status = vg_responses_open(paths, 1, NULL, rows);
     if (status == VG_OK && vg_responses_rows(*rows) != subject->parts[part].rows) {

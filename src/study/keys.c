@@ -15,6 +15,7 @@ const vg_key vg_study_keys[] = {
     {"threads", VG_KEY_WHOLE, AT(threads), "0", NULL, 0, 4096, NULL, "a rank's threads; 0: the cores it may use (never changes a result)"},
     {"memory", OWN, NULL, NULL, 0, 0, vg_key_memory,
      "bytes a rank may take (4G, 800M); default: its share of what the machine lets it have"},
+    {"stall", OWN, "30min", NULL, 0, 0, vg_key_stall, "a rank silent for so long (90s, 30min, 2h) while others wait is named, and all end"},
     {"model", OWN, NULL, NULL, 0, 0, vg_key_model, "{name, path, init, seed}: a Hugging Face folder"},
     {"models", OWN, NULL, NULL, 0, 0, vg_key_models, "a list of such models"},
     {"context.words", VG_KEY_WHOLE, AT(context.words), "40", NULL, 1, 1e6, NULL, "words before each word that the model sees"},

@@ -32,7 +32,8 @@ void vg_keys_free(const vg_key *keys, void *item);
 
 /* The readers of keys with a shape of their own (readers.c). */
 vg_key_reader vg_key_model, vg_key_models, vg_key_features, vg_key_stories, vg_key_subjects, vg_key_runs, vg_key_delays, vg_key_trim,
-    vg_key_filter, vg_key_alphas, vg_key_gap, vg_key_layers, vg_key_baseline, vg_key_columns, vg_key_regions, vg_key_planted, vg_key_memory;
+    vg_key_filter, vg_key_alphas, vg_key_gap, vg_key_layers, vg_key_baseline, vg_key_columns, vg_key_regions, vg_key_planted, vg_key_memory,
+    vg_key_stall;
 
 /* Those of responses, atlas files and nuisance (readers_responses.c). */
 vg_key_reader vg_key_labels, vg_key_nuisance, vg_key_nuisance_spaces, vg_key_nuisance_files, vg_key_split;

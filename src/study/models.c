@@ -167,11 +167,30 @@ static vg_status put_onsets(const vg_story *story, vg_passage *passage)
     return VG_OK;
 }
 
+vg_status vg_batch_field(const vg_study *study, int64_t m, int64_t s, char **field)
+{
+    return vg_format(field, "batch_tokens: %s/%s", study->models[m].name, study->stories[s].name);
+}
+
+/* The batch that an unfinished file was begun with, whatever this machine's memory suggests. */
+static vg_status keep_batch(const vg_study *study, const char *planned, int64_t m, int64_t s, vg_attribution_plan *plan)
+{
+    char *field;
+    VG_TRY(vg_batch_field(study, m, s, &field));
+    int64_t kept = vg_plan_kept(study, planned, field, 0);
+    free(field);
+    if (kept > 0)
+        *plan = (vg_attribution_plan){.batch_tokens = kept};
+    return VG_OK;
+}
+
 static vg_status explain_story(const vg_study *study, const vg_stories *stories, const vg_tokenizer *tokenizer,
-                               const vg_space_request *requests, int64_t count, int64_t memory, int64_t s, vg_explained *explained)
+                               const vg_space_request *requests, int64_t count, int64_t memory, const char *planned, int64_t m, int64_t s,
+                               vg_explained *explained)
 {
     const vg_context context = vg_context_of(study);
-    const vg_attribution_plan plan = vg_plan_of(explained->model, memory);
+    vg_attribution_plan plan = vg_plan_of(explained->model, memory);
+    VG_TRY(keep_batch(study, planned, m, s, &plan));
     const char *text = stories->texts[s];
     VG_TRY(vg_passage_create(tokenizer, vg_model_get_shape(explained->model)->vocabulary, text, strlen(text), stories->word_end[s],
                              stories->stories[s].count, &explained->passages[s]));
@@ -182,7 +201,7 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
 }
 
 vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
-                            vg_explained *explained)
+                            const char *planned, vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
     const int64_t program = 100000000, share = (memory - program) / study->model_count; /* program: its own memory and its libraries' */
@@ -205,7 +224,7 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
                1e-6 * (double)options.memory);
     VG_GO(make_requests(study, tokenizer, explained->model, &requests, &count));
     for (int64_t s = 0; s < study->story_count; s++)
-        VG_GO(explain_story(study, stories, tokenizer, requests, count, share, s, explained));
+        VG_GO(explain_story(study, stories, tokenizer, requests, count, share, planned, m, s, explained));
     for (int64_t i = 0; vg_attribution_warning(explained->attributions[0], i) != NULL; i++)
         vg_log(VG_LOG_WARNING, "model %s: %s", model->name, vg_attribution_warning(explained->attributions[0], i));
 done:

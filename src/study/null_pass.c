@@ -105,6 +105,9 @@ static void free_fits(pack_fits *f)
 static void place(const fit_job *job, const pack_fits *f, int64_t view, float *maps)
 {
     int64_t column = 0;
+    for (int64_t c = 0; c < f->count; c++)
+        if (f->values[c].inner != NULL)
+            vg_fit_round(f->values[c].inner, 2 * f->outer * f->pack->columns); /* fold follows */
     for (int64_t t = f->pack->first; t < f->pack->end; t++) {
         const fit_tile *tile = &job->tiles[t];
         int64_t at = job->statistics->offset[tile->subject] + tile->first;
@@ -200,6 +203,7 @@ static vg_status run_batches(fit_job *job, int64_t first, int64_t count)
         for (int64_t i = 0; i < n; i++)
             for (int64_t c = 0; c < count; c++)
                 count_map(job, first, c, null->maps + (i * count + c) * s->voxels, begin + i);
+        VG_TRY(vg_comm_border(job->comm));
     }
     return VG_OK;
 }

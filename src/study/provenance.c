@@ -46,7 +46,8 @@ static vg_status make_folders(char *path)
         if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode))
             return vg_fail(VG_INVALID, "%s: is a file, where the output folder should be; choose another with --output", path);
         if (fault != 0)
-            return vg_fail(VG_INVALID, "%s: the output folder cannot be made: %s; choose another with --output", path, strerror(fault));
+            return vg_fail(VG_INVALID, "%.1000s: the output folder cannot be made: %s; choose another with --output", path,
+                           strerror(fault));
         *at = end;
         if (end == '\0')
             break;
@@ -107,7 +108,8 @@ static json_t *describe_surfaces(const vg_study *study)
     return list;
 }
 
-static vg_status write_note(const vg_study *study, const char *stage, json_t *entry)
+/* what: "began" or "ended" now */
+static vg_status write_note(const vg_study *study, const char *stage, const char *what, json_t *entry)
 {
     char *path = NULL, when[32];
     time_t now = time(NULL);
@@ -116,7 +118,7 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     if (status != VG_OK)
         return status;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_object_set_new(entry, "ended", json_string(when));
+    json_object_set_new(entry, what, json_string(when));
     json_t *note = json_load_file(path, 0, NULL);
     if (!json_is_object(note)) {
         json_decref(note);
@@ -133,24 +135,66 @@ static vg_status write_note(const vg_study *study, const char *stage, json_t *en
     return status;
 }
 
-vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
-                      const char *rate_name, double rate)
+/* System calls that read and wrote so far, as Linux counts them; 0 where it does not say. */
+static void count_calls(long long *reads, long long *writes)
+{
+    char line[128];
+    FILE *file = fopen("/proc/self/io", "r");
+    *reads = *writes = 0;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "syscr: %lld", reads) != 1)
+            sscanf(line, "syscw: %lld", writes);
+    if (file != NULL)
+        fclose(file);
+}
+
+/* {"ranks": n, "where": [...]}; on ranks but 0 NULL. Collective. */
+static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry)
 {
     char mine[512], host[256] = "";
     void *all = NULL;
     int ranks = vg_comm_ranks(comm);
     size_t *sizes;
+    *entry = NULL;
+    long long reads, writes;
+    vg_comm_traffic traffic = vg_comm_get_traffic(comm);
     gethostname(host, sizeof host - 1);
-    snprintf(mine, sizeof mine, "%s, %s", host, device->name);
+    count_calls(&reads, &writes);
+    snprintf(mine, sizeof mine,
+             "%s, process %ld, %s; so far %lld messages, %lld bytes sent, %lld collective calls, %lld reads, %lld writes", host,
+             (long)getpid(), device->name, (long long)traffic.messages, (long long)traffic.bytes, (long long)traffic.collectives, reads,
+             writes);
     VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
     vg_status status = vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes);
     if (status == VG_OK && vg_comm_rank(comm) == 0) {
-        json_t *entry = json_pack("{s:i, s:f, s:f}", "ranks", ranks, "seconds", seconds, rate_name, rate);
-        json_object_set_new(entry, "where", describe_ranks(all, sizes, ranks));
-        status = write_note(study, stage, entry);
-        json_decref(entry);
+        *entry = json_pack("{s:i}", "ranks", ranks);
+        json_object_set_new(*entry, "where", describe_ranks(all, sizes, ranks));
     }
     free(all);
     free(sizes);
+    return status;
+}
+
+vg_status vg_run_begin(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage)
+{
+    json_t *entry;
+    VG_TRY(describe(comm, device, &entry));
+    vg_status status = entry != NULL ? write_note(study, stage, "began", entry) : VG_OK;
+    json_decref(entry);
+    return vg_comm_agree(comm, status);
+}
+
+vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
+                      const char *rate_name, double rate)
+{
+    json_t *entry;
+    vg_status status = VG_OK;
+    VG_TRY(describe(comm, device, &entry));
+    if (entry != NULL) {
+        json_object_set_new(entry, "seconds", json_real(seconds));
+        json_object_set_new(entry, rate_name, json_real(rate));
+        status = write_note(study, stage, "ended", entry);
+    }
+    json_decref(entry);
     return vg_comm_agree(comm, status);
 }

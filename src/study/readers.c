@@ -305,6 +305,28 @@ vg_status vg_key_memory(const vg_yaml *yaml, struct fy_node *node, const char *k
     return status == VG_OK ? VG_OK : vg_yaml_fail(yaml, node, key, "a number of bytes like 4G or 800M is expected here");
 }
 
+/* "90s", "30min", "2h", or seconds. */
+vg_status vg_key_stall(const vg_yaml *yaml, struct fy_node *node, const char *key, vg_study *study, void *item)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"min", 60}, {"h", 3600}, {"s", 1}, {"", 1}};
+    (void)item;
+    char *text;
+    bool good = false;
+    VG_TRY(vg_yaml_text(yaml, node, key, &text));
+    for (size_t i = 0; !good && i < sizeof units / sizeof *units; i++) {
+        size_t length = strlen(text), unit = strlen(units[i].name);
+        if (length <= unit || strcmp(text + length - unit, units[i].name) != 0)
+            continue;
+        good = vg_parse_double(text, length - unit, &study->stall) && study->stall >= 1 && study->stall < 1e9;
+        study->stall *= units[i].seconds;
+    }
+    free(text);
+    return good ? VG_OK : vg_yaml_fail(yaml, node, key, "a time like 90s, 30min or 2h is expected here");
+}
+
 /* ---- regions ---------------------------------------------------------------------------------------------------------------------- */
 
 vg_status vg_read_texts(const vg_yaml *yaml, struct fy_node *node, const char *key, char ***texts, int64_t *count)

@@ -32,6 +32,30 @@ vg_align_options vg_align_of(const vg_study *study, int64_t rows);
 vg_filter_options vg_filter_of(const vg_study *study);
 bool vg_standardize_runs(const vg_study *study);
 
+/* ---- the plan (plan.c) -------------------------------------------------------------------------------------------------- */
+
+/* The number that the plan of an unfinished file (vg_store_planned, may be NULL) has for a field, where the study leaves it to voxgrad. */
+int64_t vg_plan_kept(const vg_study *study, const char *planned, const char *field, int64_t otherwise);
+
+/* The public lines: stage, device, blas, and `choices` ("field: value\n" ...). A new string. */
+vg_status vg_plan_text(const vg_study *study, const vg_device *device, const char *planned, const char *stage, const char *choices,
+                       char **plan);
+
+/* Begins or goes on with a file. `plan`: the public lines; `inputs`: lines that say what went in; of store_plan: path, blocks, regions.
+ * Collective. */
+vg_status vg_plan_begin(vg_comm *comm, const vg_study *study, const char *plan, const char *inputs, vg_store_plan *store_plan,
+                        const vg_layout *layout, vg_store **store);
+
+/* A file of the nuisance, its names filled in (fit_nuisance.c). A new string. */
+vg_status vg_nuisance_path(const char *pattern, const char *subject, const char *story, char **path);
+
+/* What goes into a fit, as lines of a plan. A new string. file: a line of one file's size and age. */
+vg_status vg_plan_fit_inputs(const vg_study *study, const char *features, char **inputs);
+vg_status vg_plan_file(FILE *out, const char *field, const char *path);
+
+/* The field of a model's and story's batches (in window positions). A new string. */
+vg_status vg_batch_field(const vg_study *study, int64_t model, int64_t story, char **field);
+
 /* ---- stories and models ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -42,14 +66,16 @@ typedef struct {
 vg_status vg_stories_open(const vg_study *study, vg_stories *stories);
 void vg_stories_free(const vg_study *study, vg_stories *stories);
 
-/* One model with every story as its tokens, ready to be explained. memory: bytes that the rank may hold, for all of the study's models. */
+/* One model with every story as its tokens, ready to be explained. memory: bytes that the rank may hold, for all of the study's models;
+ * planned: the plan of an unfinished file, whose batches are kept, or NULL. */
 typedef struct {
     vg_model *model;
     vg_passage *passages;          /* (story_count) */
     vg_attribution **attributions; /* (story_count) */
 } vg_explained;
 vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
-                            vg_explained *explained);
+                            const char *planned, vg_explained *explained);
+
 /* The windows and targets of a study; the batches of a model's words. */
 vg_context vg_context_of(const vg_study *study);
 vg_attribution_plan vg_plan_of(const vg_model *model, int64_t memory);
@@ -73,13 +99,57 @@ typedef struct {
 bool vg_explains(const vg_study *study);
 
 /* Opens the files and compares their rows with the stories' words; check: all values are finite. To be given to vg_files_close, also after
- * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file).
- */
+ * a failure. add: their spaces, into the layout of features.h5; write: their values, for the block this rank works at (two writes a file);
+ * plan: lines of a plan that say which files. */
 vg_status vg_files_open(const vg_study *study, const vg_stories *stories, vg_file_features *files);
 vg_status vg_files_check(const vg_study *study, const vg_file_features *files);
 vg_status vg_files_add(const vg_study *study, vg_layout *layout, vg_file_features *files);
 vg_status vg_files_write(const vg_study *study, vg_store *store, const vg_file_features *files);
+vg_status vg_files_plan(const vg_study *study, FILE *out);
 void vg_files_close(vg_file_features *files);
+
+/* ---- features made before (features_kept.c) --------------------------------------------------------------------------- */
+
+/* What goes into the features, as lines of a plan. A new string. */
+vg_status vg_plan_features_inputs(const vg_study *study, const vg_stories *stories, const vg_explained *models, char **inputs);
+
+/* Is the finished features.h5 at `path` undamaged and made by this program from this study, plan, stories and models? Collective; a damaged
+ * or other file is simply not current, with a line in the log that says what differs. */
+vg_status vg_features_current(vg_comm *comm, const vg_study *study, const vg_stories *stories, const vg_explained *models, const char *plan,
+                              const char *path, bool *current);
+
+/* ---- cost (cost.c) ------------------------------------------------------------------------------------------------------ */
+
+/* Core-seconds a GFLOP (seconds, on a GPU). */
+typedef struct {
+    double features, designs, fits;
+} vg_rates;
+
+/* Counted work and memory of a study; what the factorisations take is of every rank. */
+typedef struct {
+    double feature_flops, engine_bytes; /* with the weights */
+    double design_flops, fit_flops, fit_bytes, least_bytes;
+} vg_cost;
+
+/* Columns of some of a study's designs, for a measurement. */
+enum { VG_BENCH_SPACES = 16 };
+typedef struct {
+    int64_t columns[VG_BENCH_SPACES], count;
+} vg_bench_columns;
+
+/* The rates of a file that `voxgrad bench study` wrote; NULL: the program's own. */
+vg_status vg_rates_read(const char *path, vg_rates *rates);
+
+/* voxels: of all subjects; most: of one. */
+vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t voxels, int64_t most, int64_t shifts,
+                      double memory, vg_cost *total);
+
+/* Prints time and memory. Errors: VG_NO_MEMORY (what is needed at least is more than `memory`). */
+vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memory, FILE *out);
+
+/* Runs a few blocks of the study's features, and fits of random numbers of its shapes. */
+vg_status vg_bench_features(const vg_study *study, vg_device *device, double *rate, vg_bench_columns *columns);
+vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, vg_rates *rates);
 
 /* ---- the null of the stimulus (null.c) ------------------------------------------------------------------------------- */
 
@@ -95,7 +165,15 @@ vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flop
 /* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */
 vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models);
 
-/* OUTPUT/run.json: hosts, ranks, threads, times of each stage. Rank 0 writes; collective. */
+/* Does unit number `index` of the features, of this model and story, belong to this task (study->how)? */
+bool vg_is_part(const vg_study *study);
+bool vg_part_has(const vg_study *study, const vg_study_model *model, const vg_study_story *story, int64_t index);
+
+/* Says how evenly the work lay on the ranks. Collective. */
+vg_status vg_load_note(vg_comm *comm, const char *stage, double seconds, double busy);
+
+/* OUTPUT/run.json: hosts, ranks, threads, times of each stage; begin: that a stage is at work. Rank 0 writes; collective. */
+vg_status vg_run_begin(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage);
 vg_status vg_run_note(vg_comm *comm, const vg_study *study, const vg_device *device, const char *stage, double seconds,
                       const char *rate_name, double rate);
 

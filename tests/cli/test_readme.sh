@@ -34,7 +34,7 @@ manual=$root/src/cli/voxgrad.1
 commands=$("$program" --help | awk '/^commands:/ {on = 1; next} /^$/ {on = 0} on {print $1}')
 [ -n "$commands" ] || fault "voxgrad --help lists no commands"
 for command in $commands; do
-    grep -q "^\.SS ${command//-/\\\\-}\$" "$manual" || fault "the manual page has no section on $command"
+    grep -q "^\.SS $command\$" "$manual" || fault "the manual page has no section on $command"
     options=$("$program" "$command" --help | sed -n '/^options:/,/^$/p' | grep -oE -- '--[a-z][a-z-]*' | sort -u)
     [ -n "$options" ] || [ "$command" = bench ] || fault "voxgrad $command --help names no options"
     for option in $options; do

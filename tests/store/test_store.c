@@ -375,7 +375,7 @@ static void a_lying_header_is_refused(void **state)
 {
     (void)state;
     static const int64_t lies[] = {-1, 0, 1, INT64_MAX, INT64_MAX / 8, INT64_MAX / 64 + 1, 1LL << 40};
-    uint8_t bytes[4096] = "vgjrnl1\n";
+    uint8_t bytes[4096] = "vgjrnl2\n";
     for (int field = 0; field < 8; field++)
         for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
             int64_t numbers[8] = {4096, 800, 3, 2, 192, 0, 0, 80}, lie = lies[i];

@@ -50,6 +50,20 @@ atlas: {columns: [left, right, top, bottom]}
 STUDY
 }
 
+# several: the folder study/ with a larger one: six listeners, a nuisance as a band, whose splits let memory hold one space at a time, a null: borders everywhere, all of it in a
+# second or two.
+several() {
+    local intervals=400
+    tiny
+    mv base study
+    head -n $((14 + 4 * intervals)) "$VG_SOURCE/jobs/demo/story.TextGrid" | sed "s/intervals: size = .*/intervals: size = $intervals/" >study/story.TextGrid
+    for subject in 1 2 3 4 5 6; do
+        awk -v s="$subject" 'BEGIN {for (t = 0; t < 150; t++) {for (v = 0; v < 4; v++) printf "%.4f ", sin(t * t * 12.9898 + v * 78.233 + s); print ""}}' >"study/$subject.txt"
+    done
+    sed -i -e '/name: b,/a\    - {name: c, runs: {story: 3.txt}}\n    - {name: d, runs: {story: 4.txt}}\n    - {name: e, runs: {story: 5.txt}}\n    - {name: f, runs: {story: 6.txt}}' \
+        -e 's/^study: .*/study: several\nmemory: 102M\nstall: 10s\nnuisance: {spaces: [gradient_norm], mode: band, draws: 2}\nnull: {shifts: 20}/' -e 's/layers: \[0, final\]/layers: all/' study/study.yaml
+}
+
 # refused RANKS CODE SAYS SETUP [COMMAND]: a copy of base/, changed by SETUP (shell, run in it), is refused by COMMAND (run -q study.yaml):
 # with this exit code, one message that matches SAYS, nothing on standard output, no results.h5, no features.h5 but a whole one, no lock left.
 cases=0

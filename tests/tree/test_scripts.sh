@@ -16,9 +16,9 @@ expect() {
 }
 says() { [[ "$output" == *"$1"* ]] || fault "expected \"$1\" in: $output"; }
 
-mapfile -d '' scripts < <(find . -path ./build -prune -o -path ./results -prune -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print0)
+mapfile -d '' scripts < <(find . -path ./build -prune -o -path ./results -prune -o -type f \( -name '*.sh' -o -name '*.sbatch' -o -path ./.ci/run \) -print0)
 [ "${#scripts[@]}" -ge 6 ] || fault "found only ${#scripts[@]} scripts"
-for script in jobs/demo.sh jobs/get-data.sh jobs/packages.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh .ci/run; do
+for script in jobs/demo.sh jobs/get-data.sh jobs/packages.sh jobs/submit.sh jobs/voxgrad.sbatch jobs/array.sbatch bench/soak.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh .ci/run; do
     [ -x "$script" ] || fault "$script is not executable"
 done
 
@@ -27,7 +27,7 @@ expect 0 jobs/packages.sh build
 rows=$(grep -cE '^ *"[^" ]+ [a-z0-9-]+"' cmake/dependencies.cmake)
 [ "$(grep -c -e '-dev$' <<<"$output")" -eq "$((rows + 1))" ] || fault "packages.sh: $rows libraries and libopenmpi-dev were expected: $output"
 ! grep -vE '^[a-z0-9.+-]+$' <<<"$output" || fault "packages.sh: not the name of a package"
-for script in jobs/demo.sh jobs/packages.sh jobs/get-data.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh; do
+for script in jobs/demo.sh jobs/packages.sh jobs/get-data.sh jobs/submit.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh; do
     expect 0 "$script" --help
     says Usage:
     expect 2 "$script" --no-such-option

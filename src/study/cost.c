@@ -1,0 +1,236 @@
+/* cost: what a study will take, in core-seconds and memory. Counted operations times rates; the rates are those of `voxgrad bench study
+ * STUDY`, which runs a few blocks of the study's own work, or, where nothing was measured, those of one core of a server of 2021. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "run.h"
+
+/* Of jobs/demo and jobs/alice.yaml, which are small (bench/results/scaling.md). */
+static const vg_rates standard = {.features = 0.028, .designs = 0.044, .fits = 0.015};
+static const double BASE_BYTES = 32e6; /* the program, its libraries, MPI: a study of almost nothing, measured */
+enum { TILE = 4096 };                  /* responses that a fit reads at once */
+static const double LONG_ENOUGH = 2.0; /* s a measurement */
+
+vg_status vg_rates_read(const char *path, vg_rates *rates)
+{
+    json_error_t fault;
+    *rates = standard;
+    if (path == NULL)
+        return VG_OK;
+    json_t *root = json_load_file(path, 0, &fault);
+    if (root == NULL)
+        return vg_fail(VG_INVALID, "%s:%d: %s; \"voxgrad bench study STUDY > FILE\" writes such a file", path, fault.line, fault.text);
+    rates->features = json_number_value(json_object_get(root, "features"));
+    rates->designs = json_number_value(json_object_get(root, "factorisations"));
+    rates->fits = json_number_value(json_object_get(root, "fits"));
+    json_decref(root);
+    if (!(rates->features >= 0) || !(rates->designs > 0) || !(rates->fits > 0))
+        return vg_fail(VG_INVALID,
+                       "%s: has no features, factorisations, fits: core-seconds a GFLOP; \"voxgrad bench study STUDY\" writes them", path);
+    return VG_OK;
+}
+
+/* ---- prediction ------------------------------------------------------------------------------------------------------------------------
+ */
+
+/* As many spaces at once as the plan will take; as fit.c, for one group of subjects. most: voxels of a subject. */
+static vg_status choose_chunk(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t most, double memory, double *bytes,
+                              double *least)
+{
+    vg_ridge_cost cost;
+    int64_t widest = 0, chunk = count;
+    for (int64_t i = 0; i < count; i++)
+        widest = columns[i] > columns[widest] ? i : widest;
+    VG_TRY(vg_ridge_estimate(plan, &columns[widest], 1, &cost));
+    double share = most < cost.tile ? (double)most / (double)cost.tile : 1.0;
+    *least = cost.design_bytes + fmax(cost.build_bytes, share * cost.fit_bytes);
+    VG_TRY(vg_ridge_estimate(plan, columns, chunk, &cost));
+    while (chunk > 1 && cost.design_bytes + cost.build_bytes + cost.fit_bytes > 0.5 * memory) {
+        chunk = (chunk + 1) / 2;
+        VG_TRY(vg_ridge_estimate(plan, columns, chunk, &cost));
+    }
+    *bytes = cost.design_bytes + fmax(cost.build_bytes, share * cost.fit_bytes);
+    return VG_OK;
+}
+
+vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t voxels, int64_t most, int64_t shifts,
+                      double memory, vg_cost *total)
+{
+    vg_ridge_cost cost;
+    double tile = (double)plan->folds->rows * (double)(most < TILE ? most : TILE) * 4 * 2, bytes, least;
+    VG_TRY(vg_ridge_estimate(plan, columns, count, &cost));
+    total->design_flops += cost.design_flops;
+    total->fit_flops += cost.voxel_flops * (double)voxels * (double)(1 + shifts);
+    VG_TRY(choose_chunk(plan, columns, count, most, memory, &bytes, &least));
+    total->fit_bytes = bytes + tile;
+    total->least_bytes = least + tile;
+    return VG_OK;
+}
+
+vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memory, FILE *out)
+{
+    double features = 1e-9 * cost->feature_flops * rates->features, designs = 1e-9 * cost->design_flops * rates->designs;
+    double fits = 1e-9 * cost->fit_flops * rates->fits, total = features + designs + fits;
+    double needed = BASE_BYTES + fmax(cost->engine_bytes, cost->fit_bytes),
+           least = BASE_BYTES + fmax(cost->engine_bytes, cost->least_bytes);
+    fprintf(out,
+            "time: about %.0f core-seconds (features %.1f, factorisations %.1f a rank, fits %.1f), %.2g core-hours; GPU-hours: not yet "
+            "measured\n",
+            ceil(total), features, designs, fits, total / 3600);
+    fprintf(out, "memory needed a rank: %.0f MB, of %.0f MB that may be taken\n", ceil(needed / 1e6), memory / 1e6);
+    if (least > memory)
+        return vg_fail(
+            VG_NO_MEMORY,
+            "memory: %.0f MB a rank are needed at least, and %.0f MB may be taken (memory:, --memory, the machine's or its control "
+            "group's limit); give more, or take fewer columns or delays",
+            ceil(least / 1e6), memory / 1e6);
+    return VG_OK;
+}
+
+/* ---- measurement
+ * ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Core-seconds on a CPU; seconds on a GPU. */
+static double spent(const vg_device *device)
+{
+    struct timespec now;
+    clock_gettime(strncmp(device->name, "cpu", 3) == 0 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+typedef struct {
+    float **values, **residual;
+    uint8_t **valid;
+    int32_t **nodes;
+} room;
+
+static vg_status take_room(const vg_output *outputs, int64_t count, int64_t words, room *r)
+{
+    VG_TRY(VG_NEW(&r->values, count, "outputs"));
+    VG_TRY(VG_NEW(&r->residual, count, "outputs"));
+    VG_TRY(VG_NEW(&r->valid, count, "outputs"));
+    VG_TRY(VG_NEW(&r->nodes, count, "outputs"));
+    for (int64_t o = 0; o < count; o++) {
+        VG_TRY(VG_NEW(&r->values[o], words * outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&r->valid[o], words * outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&r->nodes[o], words, "feature values"));
+        VG_TRY(VG_NEW(&r->residual[o], words, "feature values"));
+    }
+    return VG_OK;
+}
+
+static void free_room(room *r, int64_t count)
+{
+    for (int64_t o = 0; o < count; o++) {
+        if (r->values != NULL)
+            free(r->values[o]);
+        if (r->residual != NULL)
+            free(r->residual[o]);
+        if (r->valid != NULL)
+            free(r->valid[o]);
+        if (r->nodes != NULL)
+            free(r->nodes[o]);
+    }
+    free(r->values);
+    free(r->residual);
+    free(r->valid);
+    free(r->nodes);
+}
+
+/* Some blocks, from the first on: at most what takes LONG_ENOUGH; the first is run once before, unmeasured. */
+static vg_status measure_story(const vg_device *device, vg_attribution *attribution, double *flops, double *seconds)
+{
+    const vg_output *outputs;
+    const vg_word_block *blocks;
+    int64_t count = vg_attribution_outputs(attribution, &outputs), total = vg_attribution_blocks(attribution, &blocks), most = 0;
+    room r = {0};
+    vg_status status;
+    for (int64_t b = 0; b < total; b++)
+        most = blocks[b].count > most ? blocks[b].count : most;
+    VG_GO(take_room(outputs, count, most, &r));
+    const vg_block_values to = {.values = r.values, .valid = r.valid, .nodes = r.nodes, .residual = r.residual};
+    VG_GO(vg_attribution_run(attribution, 0, &to));
+    double began = spent(device);
+    for (int64_t b = 0; b < total && (b == 0 || spent(device) - began < LONG_ENOUGH); b++) {
+        VG_GO(vg_attribution_run(attribution, b, &to));
+        *flops += blocks[b].cost;
+    }
+    *seconds += spent(device) - began;
+done:
+    free_room(&r, count);
+    return status;
+}
+
+vg_status vg_bench_features(const vg_study *study, vg_device *device, double *rate, vg_bench_columns *columns)
+{
+    vg_stories stories = {0};
+    const vg_align_options options = vg_align_of(study, 0);
+    double flops = 0, seconds = 0;
+    vg_status status = vg_stories_open(study, &stories);
+    for (int64_t m = 0; status == VG_OK && vg_explains(study) && m < study->model_count; m++) {
+        vg_explained explained = {0};
+        const vg_output *outputs;
+        status = vg_explained_open(study, &stories, device, m, vg_memory_limit(study, 1), NULL, &explained);
+        if (status == VG_OK)
+            status = measure_story(device, explained.attributions[0], &flops, &seconds);
+        int64_t count = status == VG_OK ? vg_attribution_outputs(explained.attributions[0], &outputs) : 0;
+        for (int64_t o = 0; o < count && columns->count < VG_BENCH_SPACES; o++)
+            columns->columns[columns->count++] = vg_align_columns(&options, outputs[o].columns);
+        vg_explained_free(study, &explained);
+    }
+    vg_stories_free(study, &stories);
+    *rate = flops > 0 ? seconds / flops * 1e9 : 0;
+    return status;
+}
+
+static vg_status random_samples(int64_t rows, int64_t columns, vg_samples *samples)
+{
+    float *data;
+    int64_t total;
+    VG_TRY(vg_multiply(rows, columns, "numbers of a measurement", &total));
+    VG_TRY(VG_NEW(&data, total, "numbers of a measurement"));
+    for (int64_t i = 0; i < total; i++)
+        data[i] = (float)vg_random_normal(0, VG_RANDOM_TEST, (uint64_t)i);
+    *samples = (vg_samples){VG_F32, data, rows, columns, columns};
+    return VG_OK;
+}
+
+vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, vg_rates *rates)
+{
+    vg_ridge_design *designs[VG_BENCH_SPACES] = {NULL};
+    vg_ridge_result results[VG_BENCH_SPACES] = {0};
+    vg_ridge_cost cost;
+    vg_samples responses = {0};
+    double *scores = NULL, began = spent(device);
+    int64_t made = 0, times = 0, rows = plan->folds->rows;
+    vg_status status = VG_OK;
+    for (; made < columns->count && (made == 0 || spent(device) - began < LONG_ENOUGH); made++) {
+        vg_samples features;
+        VG_GO(random_samples(rows, columns->columns[made], &features));
+        double since = spent(device);
+        status = vg_ridge_design_create(device, plan, features, &designs[made]);
+        rates->designs += spent(device) - since;
+        free((void *)(uintptr_t)features.data);
+        if (status != VG_OK)
+            goto done;
+    }
+    VG_GO(vg_ridge_estimate(plan, columns->columns, made, &cost));
+    rates->designs /= 1e-9 * cost.design_flops;
+    VG_GO(random_samples(rows, cost.tile, &responses));
+    VG_GO(VG_NEW(&scores, made * cost.tile, "scores"));
+    for (int64_t i = 0; i < made; i++)
+        results[i] = (vg_ridge_result){.score = scores + i * cost.tile, .ld = cost.tile};
+    began = spent(device);
+    for (; times == 0 || spent(device) - began < LONG_ENOUGH; times++)
+        VG_GO(vg_ridge_fit(designs, made, responses, NULL, results));
+    rates->fits = (spent(device) - began) / (1e-9 * cost.voxel_flops * (double)cost.tile * (double)times);
+done:
+    for (int64_t i = 0; i < VG_BENCH_SPACES; i++)
+        vg_ridge_design_free(designs[i]);
+    free((void *)(uintptr_t)responses.data);
+    free(scores);
+    return status;
+}
