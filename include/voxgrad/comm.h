@@ -46,15 +46,17 @@ vg_status vg_comm_agree(vg_comm *comm, vg_status mine);
 #define VG_AGREE(comm, call)                                                    \
     do {                                                                        \
         vg_status vg_mine_ = (call), vg_all_ = vg_comm_agree((comm), vg_mine_); \
-        if (vg_mine_ != VG_OK || vg_all_ != VG_OK)                              \
+        vg_all_ = vg_all_ != VG_OK ? vg_all_ : vg_mine_;                        \
+        if (vg_all_ != VG_OK)                                                   \
             return vg_all_;                                                     \
     } while (0)
-#define VG_AGREE_GO(comm, call)                   \
-    do {                                          \
-        vg_status vg_mine_ = (call);              \
-        status = vg_comm_agree((comm), vg_mine_); \
-        if (vg_mine_ != VG_OK || status != VG_OK) \
-            goto done;                            \
+#define VG_AGREE_GO(comm, call)                       \
+    do {                                              \
+        vg_status vg_mine_ = (call);                  \
+        status = vg_comm_agree((comm), vg_mine_);     \
+        status = status != VG_OK ? status : vg_mine_; \
+        if (status != VG_OK)                          \
+            goto done;                                \
     } while (0)
 
 /* The border of a block of work: has this rank or any other been asked to stop (vg_interrupted), or failed? Tells the others, answers their

@@ -412,7 +412,7 @@ vg_status vg_store_planned(vg_comm *comm, const char *path, char **planned)
     if (size == 0)
         goto done;
     VG_AGREE_GO(comm, VG_NEW(planned, size, "bytes of a plan"));
-    if (vg_comm_rank(comm) == 0)
+    if (journal.plan != NULL) /* rank 0 */
         memcpy(*planned, journal.plan, (size_t)size);
     status = vg_comm_broadcast(comm, *planned, (size_t)size, 0);
 done:

@@ -213,7 +213,7 @@ vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_be
         double since = spent(device);
         status = vg_ridge_design_create(device, plan, features, &designs[made]);
         rates->designs += spent(device) - since;
-        free((void *)(uintptr_t)features.data);
+        free((void *)features.data);
         if (status != VG_OK)
             goto done;
     }
@@ -230,7 +230,7 @@ vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_be
 done:
     for (int64_t i = 0; i < VG_BENCH_SPACES; i++)
         vg_ridge_design_free(designs[i]);
-    free((void *)(uintptr_t)responses.data);
+    free((void *)responses.data);
     free(scores);
     return status;
 }
