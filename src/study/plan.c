@@ -53,9 +53,10 @@ vg_status vg_plan_text(const vg_study *study, const vg_device *device, const cha
 {
     char kind[sizeof device->name];
     int kind_size, core_size;
-    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(device->name, "("), device->name);
-    for (size_t n = strlen(kind); n > 0 && kind[n - 1] == ' '; n--)
-        kind[n - 1] = '\0';
+    const char *type = strchr(device->name, '('); /* "cpu (Haswell kernels, 2 threads)": cpu; "cuda:1 (NAME, sm_90)": cuda (NAME, sm_90) */
+    bool numbered = strchr(device->name, ':') != NULL;
+    snprintf(kind, sizeof kind, "%.*s%s%s", (int)strcspn(device->name, ": ("), device->name, numbered && type != NULL ? " " : "",
+             numbered && type != NULL ? type : "");
     const char *shown = hardware(study, planned, "device", kind, &kind_size);
     const char *core = hardware(study, planned, "blas", vg_device_blas_core(), &core_size);
     return vg_format(plan, "stage: %s\ndevice: %.*s\nblas: %.*s\n%s", stage, kind_size, shown, core_size, core, choices);
