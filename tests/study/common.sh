@@ -61,7 +61,7 @@ several() {
         awk -v s="$subject" 'BEGIN {for (t = 0; t < 150; t++) {for (v = 0; v < 4; v++) printf "%.4f ", sin(t * t * 12.9898 + v * 78.233 + s); print ""}}' >"study/$subject.txt"
     done
     sed -i -e '/name: b,/a\    - {name: c, runs: {story: 3.txt}}\n    - {name: d, runs: {story: 4.txt}}\n    - {name: e, runs: {story: 5.txt}}\n    - {name: f, runs: {story: 6.txt}}' \
-        -e 's/^study: .*/study: several\nmemory: 102M\nstall: 10s\nnuisance: {spaces: [gradient_norm], mode: band, draws: 2}\nnull: {shifts: 20}/' -e 's/layers: \[0, final\]/layers: all/' study/study.yaml
+        -e 's/^study: .*/study: several\nmemory: 102M\nstall: 10s\nnuisance: {spaces: [gradient_norm], mode: band, draws: 2}\nnull: {shifts: 100}/' -e 's/layers: \[0, final\]/layers: all/' study/study.yaml
 }
 
 # refused RANKS CODE SAYS SETUP [COMMAND]: a copy of base/, changed by SETUP (shell, run in it), is refused by COMMAND (run -q study.yaml):

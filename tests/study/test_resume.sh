@@ -126,7 +126,7 @@ shows '^results: done'
 rm out/results.h5*
 launch 1 fit -o out study.yaml
 while [ ! -e out/results.h5.part.journal ] && kill -0 "$launcher" 2>/dev/null; do sleep 0.01; done
-sleep 0.2
+sleep 0.1
 kill -USR1 "$launcher"
 gone
 [ -e out/results.h5.part ] || fault "nothing is left to go on with"
