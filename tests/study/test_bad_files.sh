@@ -71,7 +71,7 @@ refused 1 2 'ridge.outer_folds.*60 outer folds of 48 rows' "sed -i 's/outer_fold
 refused 3 2 'ridge.outer_folds.*60 outer folds of 48 rows' "sed -i 's/outer_folds: 2/outer_folds: 60/' study.yaml"
 refused 1 2 '1.txt: has 48 rows, and alignment.trim drops 50' "sed -i 's/filter: none/filter: none, trim: [25, 25]/' study.yaml"
 refused 1 2 'device "kuda" is unknown; there are' '' 'run -q --device kuda study.yaml'
-! "$VG_PROGRAM" info | grep -q 'device cuda: none' || refused 1 3 'no CUDA' '' 'run -q --device cuda study.yaml'
+! "$VG_PROGRAM" info | grep -q 'device cuda: none' || refused 1 3 'there is no (CUDA back end|GPU here that CUDA can use): ' '' 'run -q --device cuda study.yaml'
 
 # a column of NaN: its scores are NaN, it is marked and left out of the count; the other columns are as they were
 rm -rf case && cp -r base case
