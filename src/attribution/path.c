@@ -142,8 +142,8 @@ typedef struct {
 typedef struct {
     vg_attribution *a;
     const vg_sweep_plan *plan;
-    const vg_prefix *prefix;
-    int64_t tracks; /* parts of the word */
+    vg_prefix *prefix; /* of the word's group; NULL: nothing stays real before what moves */
+    int64_t tracks;    /* parts of the word */
     track *track;
     integral *integrals;
     int64_t count;
@@ -242,7 +242,7 @@ static vg_status put_difference(walk *w, const track *t)
     return VG_OK;
 }
 
-static vg_status begin_track(walk *w, const vg_batch *batch, bool everything, int64_t b, track *t)
+static vg_status begin_track(walk *w, const vg_batch *batch, int64_t b, track *t)
 {
     vg_attribution *a = w->a;
     const vg_window *window = &batch->windows[b];
@@ -252,7 +252,7 @@ static vg_status begin_track(walk *w, const vg_batch *batch, bool everything, in
     *t = (track){.window = window, .target = batch->target[b], .length = w->plan->recent ? window->length - begin : window->length};
     t->attributed = begin - (window->length - t->length);
     if (w->prefix != NULL)
-        t->seen = (int32_t)(batch->seen[b] - (everything ? t->length : 0));
+        t->seen = (int32_t)(batch->seen[b] - t->length);
     VG_TRY(VG_NEW(&t->segment, k + 3, "segments"));
     fill_segments(a, window, k, t->length, t->segment);
     VG_TRY(VG_TAKE(arena, &t->moved, t->length, "moved"));
@@ -598,15 +598,18 @@ static vg_status put_word(walk *w, const vg_sink *sink, int64_t word, integral *
 }
 
 /* The word of row b, with the rows of its further parts. */
-static vg_status run_word(walk *w, const vg_batch *batch, bool everything, int64_t b, const vg_sink *sink)
+static vg_status run_word(walk *w, const vg_batch *batch, const vg_prefix *prefix, int64_t b, const vg_sink *sink)
 {
     vg_mark mark = vg_engine_mark(w->a->engine);
     int64_t word = batch->windows[b].word;
     vg_status status = VG_OK;
     w->tracks = 0;
+    w->prefix = NULL;
+    if (prefix != NULL)
+        VG_GO(vg_engine_prefix_group(w->a->engine, prefix, b / batch->members, &w->prefix));
     for (int64_t i = b; i < batch->rows && batch->windows[i].word == word && !batch->spare[i]; i++) {
         w->tracks++;
-        VG_GO(begin_track(w, batch, everything, i, &w->track[i - b]));
+        VG_GO(begin_track(w, batch, i, &w->track[i - b]));
     }
     for (int64_t i = 0; i < w->count; i++)
         begin_integral(&w->integrals[i], word);
@@ -625,49 +628,50 @@ done:
 /* ---- a block
  * ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* The words from `first` on that are done together: those that share a prefix, where the earlier context is real; else one. */
+/* The words from `first` on whose earlier context, where it is real, goes through in one pass: as one prefix where they share it, in a
+ * sliding context as a prefix each. */
 static vg_word_block next_run(const vg_attribution *a, const vg_sweep_plan *plan, const vg_word_block *block, int64_t first)
 {
-    enum { MOST_WORDS = 32 };
+    enum { MOST_SHARING = 32, MOST_APART = 8 };
+    bool sharing = a->context.mode != VG_CONTEXT_SLIDING;
     vg_word_block run = {.first = first, .count = 1};
     vg_window here, next;
-    if (!plan->recent || a->context.mode == VG_CONTEXT_SLIDING || a->context.whole_word)
+    if (!plan->recent || a->context.whole_word)
         return run;
     vg_window_of(a, first, &here);
-    while (run.count < MOST_WORDS && first + run.count < block->first + block->count) {
+    while (run.count < (sharing ? MOST_SHARING : MOST_APART) && first + run.count < block->first + block->count) {
         vg_window_of(a, first + run.count, &next);
-        if (next.from != here.from)
+        if (sharing && next.from != here.from)
             break;
         run.count++;
     }
     return run;
 }
 
-static vg_batch_kind kind_of(const vg_attribution *a, const vg_sweep_plan *plan, const vg_word_block *run)
+static vg_batch_kind kind_of(const vg_attribution *a, const vg_sweep_plan *plan)
 {
-    bool parts = a->context.whole_word && a->passage->first[run->first + 1] - a->passage->first[run->first] > 1;
-    return (vg_batch_kind){
-        .words = plan->words, .everything = plan->recent && (run->count > 1 || parts), .parts = a->context.whole_word, .together = true};
+    bool parts = a->context.whole_word;
+    return (vg_batch_kind){.words = plan->words, .everything = plan->recent, .parts = parts, .together = parts};
 }
 
 static vg_status run_words(walk *w, const vg_word_block *run, const vg_sink *sink)
 {
     vg_attribution *a = w->a;
-    const vg_batch_kind kind = kind_of(a, w->plan, run);
+    const vg_batch_kind kind = kind_of(a, w->plan);
     vg_prefix *prefix = NULL;
     vg_batch batch;
     VG_TRY(vg_batch_make(a, &kind, run, &batch));
     vg_status status = VG_OK;
-    const vg_rows before = {.groups = 1, .members = 1, .length = batch.prefix, .start = batch.prefix_start, .tokens = batch.prefix_tokens};
+    const vg_rows before = {
+        .groups = batch.groups, .members = 1, .length = batch.prefix, .start = batch.prefix_start, .tokens = batch.prefix_tokens};
     VG_GO(VG_NEW(&w->track, batch.rows, "windows"));
     for (int64_t b = 0; a->context.argmax && b < batch.rows; b++)
         batch.target[b] = -1;
     if (batch.rows > 0 && w->plan->recent && batch.prefix > 0)
         VG_GO(vg_engine_prefix(a->engine, &before, false, &prefix));
-    w->prefix = prefix;
     for (int64_t b = 0; b < batch.rows; b++)
         if (!batch.spare[b] && batch.windows[b].part == 0)
-            VG_GO(run_word(w, &batch, kind.everything, b, sink));
+            VG_GO(run_word(w, &batch, prefix, b, sink));
 done:
     free(w->track);
     w->track = NULL;
@@ -751,20 +755,40 @@ static vg_status tile_cost(const vg_attribution *a, const vg_sweep_plan *plan, i
     return VG_OK;
 }
 
+/* The prefixes of a run (their work is counted with the tiles): the bytes to make them, and those that the other groups' hold while the
+ * tiles of one are at work. */
+static vg_status prefix_bytes(const vg_attribution *a, const vg_batch *batch, size_t *making, size_t *held)
+{
+    const vg_model_shape *shape = vg_model_get_shape(a->model);
+    const vg_load load = {.groups = batch->groups, .members = 1, .length = 1, .prefix = batch->prefix};
+    *making = *held = 0;
+    if (batch->groups == 0 || batch->prefix == 0)
+        return VG_OK;
+    *held = (size_t)((batch->groups - 1) * 2 * shape->layers * shape->kv_heads * batch->prefix * shape->head_size) * sizeof(float);
+    return vg_engine_bytes(a->model, &load, making);
+}
+
 static vg_status run_cost(const vg_attribution *a, const vg_sweep_plan *plan, const vg_word_block *run, vg_cost *cost)
 {
-    const vg_batch_kind kind = kind_of(a, plan, run);
+    const vg_batch_kind kind = kind_of(a, plan);
+    vg_cost tiles = {0};
+    size_t making, held;
     vg_batch batch;
-    vg_status status = VG_OK;
+    vg_status status;
     VG_TRY(vg_batch_make(a, &kind, run, &batch));
+    VG_GO(prefix_bytes(a, &batch, &making, &held));
     for (int64_t b = 0; b < batch.rows; b++) {
         const vg_window *window = &batch.windows[b];
         int64_t begin, end;
         vg_window_word(a, window, window->word - plan->words > 0 ? window->word - plan->words : 0, &begin, &end);
         if (!batch.spare[b])
             VG_GO(tile_cost(a, plan, plan->recent ? batch.prefix : 0, plan->recent ? window->length - begin : window->length, batch.rows,
-                            cost));
+                            &tiles));
     }
+    tiles.bytes += held;
+    tiles.bytes = making > tiles.bytes ? making : tiles.bytes;
+    cost->bytes = tiles.bytes > cost->bytes ? tiles.bytes : cost->bytes;
+    cost->flops += tiles.flops;
 done:
     vg_batch_free(&batch);
     return status;
