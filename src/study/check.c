@@ -170,7 +170,7 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
     e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
-    return vg_null_check(study, voxels->shortest, cost.voxel_flops * (double)voxels->total, out);
+    return vg_null_check(study, voxels->shortest, voxels->most, cost.voxel_flops * (double)voxels->total, out);
 }
 
 /* As a subject's runs have it. */

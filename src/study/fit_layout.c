@@ -63,7 +63,7 @@ static vg_status add_scores(fit_job *job, fit_subject *subject, const char *abov
         {"r2_with_nuisance", &subject->joint[i], 0, banded, "r2 of the space and the nuisance, a penalty each"},
         {"split", &subject->split[i], 2, banded, "product measure: what the space and the nuisance add to r2_with_nuisance"},
         {"unique", &subject->unique[i], 0, banded, "r2_with_nuisance less the r2 of the nuisance alone (of the rest of it, for one of it)"},
-        {"weights", &subject->weights[i], columns, strcmp(study->ridge.weights, "true") == 0,
+        {"weights", &subject->weights[i], columns, strcmp(study->ridge.weights, "true") == 0 && space->principal == 0,
          "refitted on all rows; delay by delay, column by column"},
         {"cc_norm", &subject->cc_norm[i], 0, subject->explainable >= 0 && !by_r2,
          "score over the best correlation a model can have with the mean of the repeats"},

@@ -157,8 +157,9 @@ vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_be
  */
 vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t runs, int64_t *shifts, int64_t *count);
 
-/* Prints what the null will cost and the smallest p it can reach, for `check`; nothing where there is none. */
-vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flops, FILE *out);
+/* Prints what the null will cost, the smallest p it can reach, and what no voxel (of `voxels` of a subject) can then be, for `check`;
+ * nothing where there is none. */
+vg_status vg_null_check(const vg_study *study, int64_t shortest_run, int64_t voxels, double flops, FILE *out);
 
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 
