@@ -22,8 +22,8 @@ static const struct {
      NULL},
     {"regions",
      "Models across regions",
-     "Mean over subjects of the region's mean score, and its standard error. A star: p of at most .05 against "
-     "the largest of all spaces and regions.",
+     "Mean over subjects of the region's mean score, and its standard error. A star: what is tested (unique variance "
+     "where there is a nuisance, else the score) has a p of at most .05 against the largest of all spaces and regions.",
      {"regions"},
      NULL},
     {"brain",
