@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "figure_tables.h"
 
 static void cell_text(FILE *html, const char *text)
 {
@@ -185,23 +185,30 @@ static vg_status write_null(const report *r, FILE *html)
 
 static vg_status write_ceilings(const report *r, FILE *html)
 {
+    figure_table t;
+    vg_status status;
     fputs("<h3>Noise ceilings</h3>\n", html);
-    bool any = false;
-    for (int64_t g = 0; g < r->region_count; g++)
-        any |= isfinite(r->ceiling[g]) != 0;
-    if (!any) {
+    VG_GO(report_table_read(r, "/ceiling/regions", "region|ceiling,low,high,leave_one_out", &t));
+    if (t.count == 0) {
         fputs("<p class=\"missing\">No ceiling was computed: it takes two or more subjects with the same voxels and rows.</p>\n", html);
-        return VG_OK;
+        goto done;
     }
-    fputs("<div class=\"scroll\"><table id=\"ceilings\"><thead><tr><th>region</th><th>ceiling (r)</th></tr></thead><tbody>\n", html);
-    for (int64_t g = 0; g < r->region_count; g++) {
+    fputs(
+        "<p>The largest r that one can hope for: the square root of the mean correlation between subjects. It is drawn where its interval "
+        "over listeners lies above 0.</p>\n<div class=\"scroll\"><table id=\"ceilings\"><thead><tr><th>region</th><th>ceiling "
+        "(r)</th><th>from</th><th>to</th><th>each subject with the mean of the others (r)</th></tr></thead><tbody>\n",
+        html);
+    for (int64_t i = 0; i < t.count; i++) {
         fputs("<tr>", html);
-        cell_text(html, r->regions[g]);
-        cell_number(html, r->ceiling[g], "%.3f");
+        cell_text(html, t.texts[0][i]);
+        for (int n = 0; n < 4; n++)
+            cell_number(html, t.numbers[n][i], "%.3f");
         fputs("</tr>\n", html);
     }
     fputs("</tbody></table></div>\n", html);
-    return VG_OK;
+done:
+    report_table_free(&t);
+    return status;
 }
 
 /* ---- provenance --------------------------------------------------------------------------------------------------------------------- */

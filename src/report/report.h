@@ -55,7 +55,7 @@ typedef struct {
     double *by_subject;   /* (space, region, subject): the region's mean score, */
     double *unique_by;    /* and its mean unique variance; NaN where there is none */
     double *whole;        /* (space, subject): mean score over all voxels of the subject */
-    double *ceiling;      /* (region): mean over subjects of the noise ceiling's region mean; NaN: not computed */
+    double *ceiling;      /* (region): the noise ceiling; NaN: not computed, or its interval holds 0 */
     double ceiling_all;   /* of all voxels */
     int64_t shifts;       /* of the null; 0: there is none */
     double *null_largest; /* (shifts): of each, the largest region mean of what is tested, over all spaces and regions */
@@ -99,8 +99,8 @@ vg_status report_answer(const report *r, FILE *html);
 /* Draws into svg and csv (both made by the caller). Sets *missing to a sentence (what is missing, which key makes it), and draws nothing,
  * where its numbers are not there. */
 typedef vg_status report_drawer(const report *r, FILE *svg, FILE *csv, const char **missing);
-report_drawer report_draw_scores, report_draw_unique, report_draw_regions, report_draw_models, report_draw_layers, report_draw_influence,
-    report_draw_profile, report_draw_families;
+report_drawer report_draw_scores, report_draw_unique, report_draw_regions, report_draw_models, report_draw_layers, report_draw_preferred,
+    report_draw_correlation, report_draw_influence, report_draw_profile, report_draw_families, report_draw_contrasts;
 
 /* ---- what the page holds beside figures ------------------------------------------------------------------------------- */
 

@@ -359,7 +359,7 @@ static vg_status read_ceilings(report *r)
 {
     static const char path[] = "/ceiling/regions";
     char **region = NULL;
-    double *ceiling = NULL;
+    double *ceiling = NULL, *low = NULL;
     int64_t count = 0;
     vg_status status;
     VG_TRY(VG_NEW(&r->ceiling, r->region_count, "ceilings"));
@@ -369,8 +369,11 @@ static vg_status read_ceilings(report *r)
         return VG_OK;
     VG_GO(vg_store_read_texts(r->file, path, "region", &region, &count));
     VG_GO(report_numbers(r, path, "ceiling", count, &ceiling));
+    VG_GO(report_numbers(r, path, "low", count, &low));
     for (int64_t i = 0; i < count; i++) {
         int64_t g = find(r->regions, r->region_count, region[i]);
+        if (low[i] <= 0)
+            continue;
         if (g >= 0)
             r->ceiling[g] = ceiling[i];
         if (strcmp(region[i], "all") == 0)
@@ -379,6 +382,7 @@ static vg_status read_ceilings(report *r)
 done:
     vg_store_names_free(region, count);
     free(ceiling);
+    free(low);
     return status;
 }
 
