@@ -107,7 +107,9 @@ static vg_status add_subject(fit_job *job, fit_subject *subject)
         *rest[d] = subject->score + (int64_t)(d + 1) * job->space_count;
     VG_TRY(add_voxels(job, subject));
     VG_TRY(vg_format(&above, "/subjects/%s", subject->study->name));
-    vg_status status = add_explainable(job, subject, above);
+    vg_status status = vg_leakage_add(job, subject, above);
+    if (status == VG_OK)
+        status = add_explainable(job, subject, above);
     for (int64_t i = 0; status == VG_OK && i < job->space_count; i++)
         status = add_scores(job, subject, above, i);
     free(above);

@@ -284,6 +284,10 @@ vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space)
     free(p);
     int64_t over = s->derived.group + s->derived.rows;
     vg_null_p(s->group[space] + over, derived + over, null->shift_count, s->derived.over, s->over_p + space * s->over.count);
+    const int64_t *sum = null->sum + in_chunk * (s->voxels + s->derived.total) + s->voxels + over;
+    for (int64_t g = 0; g < s->over.count; g++)
+        s->over_null[space * s->over.count + g] =
+            isnan(s->group[space][over + g]) ? (double)NAN : vg_from_exact(sum[g]) / (double)null->shift_count;
     if (status == VG_OK && job->same_voxels)
         status = write_group(job, space, derived);
     return status;
