@@ -1,80 +1,41 @@
 /* basis: the filters d_a(w) = 1 / (w + a) of any grid of penalties span, on the eigenvalues w of a Gram, a space of few dimensions
- * (encoding.md, "Ridge", 4: a Cauchy matrix has rapidly falling singular values). Rows d_a(w) * weight, scaled to length 1, are
- * orthonormalised by Gram-Schmidt, the worst-approximated row next, until none is further than `tolerance` from the span. */
+ * (encoding.md, "Ridge", 4: a Cauchy matrix has rapidly falling singular values). Rows d_a(w) * weight, scaled to length 1, are cut to as
+ * many singular vectors as leave none of them further than `tolerance` from their span. */
+#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ridge.h"
-
-static double dot(const double *x, const double *y, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * y[i];
-    return sum;
-}
-
-/* Takes from the rows' residuals what lies along q (n), and notes how much in column j of the coefficients. */
-static void project_out(double *rows, int64_t count, int64_t n, const double *q, double *coefficient, int64_t ld)
-{
-    for (int64_t a = 0; a < count; a++) {
-        double *row = rows + a * n, along = dot(row, q, n);
-        for (int64_t i = 0; i < n; i++)
-            row[i] -= along * q[i];
-        coefficient[a * ld] += along;
-    }
-}
-
-/* The row that is furthest from the span so far, and how far. */
-static int64_t furthest(const double *rows, int64_t count, int64_t n, double *distance)
-{
-    int64_t which = 0;
-    double most = -1;
-    for (int64_t a = 0; a < count; a++) {
-        double here = dot(rows + a * n, rows + a * n, n);
-        if (here > most) {
-            most = here;
-            which = a;
-        }
-    }
-    *distance = sqrt(most);
-    return which;
-}
 
 /* Rows of the filters, each of length 1, and their lengths (0 where weight is 0 throughout). */
 static void fill_rows(const double *alphas, int64_t count, const double *w, const double *weight, int64_t n, double *rows, double *length)
 {
     for (int64_t a = 0; a < count; a++) {
-        double *row = rows + a * n;
-        for (int64_t i = 0; i < n; i++)
+        double *row = rows + a * n, square = 0;
+        for (int64_t i = 0; i < n; i++) {
             row[i] = weight[i] / (w[i] + alphas[a]);
-        length[a] = sqrt(dot(row, row, n));
+            square += row[i] * row[i];
+        }
+        length[a] = sqrt(square);
         for (int64_t i = 0; i < n && length[a] > 0; i++)
             row[i] /= length[a];
     }
 }
 
-static int64_t orthonormalise(double *rows, int64_t count, int64_t n, double tolerance, double *phi, double *coefficient)
+/* How many of the singular vectors it takes: left (count, most), value (most); row a of what is left has the length of left[a] * value. */
+static int64_t rank_of(int64_t count, int64_t most, const double *left, const double *value, double tolerance)
 {
-    int64_t rank = 0, most = count < n ? count : n;
-    while (rank < most) {
-        double distance, *q = phi + rank * n;
-        int64_t a = furthest(rows, count, n, &distance);
-        if (!(distance > tolerance))
-            break;
-        memcpy(q, rows + a * n, (size_t)n * sizeof(double));
-        for (int pass = 0; pass < 2; pass++) /* a second pass keeps the basis orthogonal to rounding */
-            for (int64_t j = 0; j < rank; j++) {
-                double along = dot(q, phi + j * n, n);
-                for (int64_t i = 0; i < n; i++)
-                    q[i] -= along * phi[j * n + i];
-            }
-        double length = sqrt(dot(q, q, n));
-        for (int64_t i = 0; i < n; i++)
-            q[i] /= length;
-        project_out(rows, count, n, q, coefficient + rank, count);
-        rank++;
+    int64_t rank = 0;
+    for (int64_t a = 0; a < count; a++) {
+        double square = 0;
+        int64_t needed = most;
+        for (; needed > 0; needed--) {
+            double part = left[a * most + needed - 1] * value[needed - 1];
+            square += part * part;
+            if (sqrt(square) > tolerance)
+                break;
+        }
+        rank = needed > rank ? needed : rank;
     }
     return rank;
 }
@@ -83,28 +44,35 @@ vg_status ridge_basis_create(const double *alphas, int64_t alpha_count, const do
                              ridge_basis *basis)
 {
     *basis = (ridge_basis){0};
-    double *rows = NULL, *length = NULL, *wide = NULL;
+    double *rows = NULL, *length = NULL, *left = NULL, *value = NULL, *super = NULL;
     int64_t most = alpha_count < n ? alpha_count : n;
     vg_status status;
     VG_GO(VG_NEW(&rows, alpha_count * n, "filters of penalties"));
     VG_GO(VG_NEW(&length, alpha_count, "lengths of filters"));
-    VG_GO(VG_NEW(&wide, alpha_count * alpha_count, "coefficients of penalties"));
-    VG_GO(VG_NEW(&basis->phi, (most > 0 ? most : 1) * n, "functions of penalties"));
+    VG_GO(VG_NEW(&left, alpha_count * (most + 1), "singular vectors of penalties"));
+    VG_GO(VG_NEW(&value, most + 1, "singular values of penalties"));
+    VG_GO(VG_NEW(&super, most + 1, "singular values of penalties"));
+    VG_GO(VG_NEW(&basis->phi, (most + 1) * n, "functions of penalties"));
     fill_rows(alphas, alpha_count, w, weight, n, rows, length);
-    basis->rank = orthonormalise(rows, alpha_count, n, tolerance, basis->phi, wide);
+    if (most > 0 && LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)alpha_count, (lapack_int)n, rows, (lapack_int)n, value, left,
+                                   (lapack_int)most, basis->phi, (lapack_int)n, super) != 0)
+        VG_GO(vg_fail(VG_DEFECT, "the singular values of %lld penalties' filters are not found", (long long)alpha_count));
+    basis->rank = rank_of(alpha_count, most, left, value, tolerance);
     if (basis->rank == 0)
         basis->rank = most > 0 ? 1 : 0; /* nothing to predict: one function that is 0 keeps every shape */
     VG_GO(VG_NEW(&basis->coefficient, alpha_count * basis->rank, "coefficients of penalties"));
     for (int64_t a = 0; a < alpha_count; a++)
         for (int64_t j = 0; j < basis->rank; j++)
-            basis->coefficient[a * basis->rank + j] = wide[a * alpha_count + j] * length[a];
+            basis->coefficient[a * basis->rank + j] = left[a * most + j] * value[j] * length[a];
     for (int64_t j = 0; j < basis->rank; j++)
         for (int64_t i = 0; i < n; i++)
             basis->phi[j * n + i] = weight[i] > 0 ? basis->phi[j * n + i] / weight[i] : 0.0;
 done:
     free(rows);
     free(length);
-    free(wide);
+    free(left);
+    free(value);
+    free(super);
     if (status != VG_OK)
         ridge_basis_free(basis);
     return status;

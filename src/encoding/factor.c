@@ -184,6 +184,13 @@ static bool pairs_are_fewer(const ridge_making *s, int64_t rank)
     return !s->dual && two * (3 * n * n + 4 * (double)s->plan->alpha_count * n) < r * m * n + two * (r + 1) * (r + 2) / 2 * m;
 }
 
+/* How far a penalty's prediction may be from the basis' span: about what products of a thousand float32 terms are rounded by, which moves a
+ * score of m held-out rows by sqrt(m) less; in double almost nothing. */
+static double tolerance_of(vg_type type)
+{
+    return type == VG_F32 ? 3e-6 : 1e-13;
+}
+
 vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor)
 {
     double *projected = NULL, *weight = NULL;
@@ -192,7 +199,7 @@ vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor)
     VG_GO(project(s, &projected));
     VG_GO(VG_NEW(&weight, s->n, "directions"));
     weigh(s, projected, weight);
-    VG_GO(ridge_basis_create(s->plan->alphas, s->plan->alpha_count, s->w, weight, s->n, s->plan->type == VG_F32 ? 1e-7 : 1e-13, &basis));
+    VG_GO(ridge_basis_create(s->plan->alphas, s->plan->alpha_count, s->w, weight, s->n, tolerance_of(s->plan->type), &basis));
     factor->by_directions = pairs_are_fewer(s, basis.rank);
     VG_GO(factor->by_directions ? ridge_make_quadratic(s, projected, factor) : make_by_rows(s, projected, &basis, factor));
 done:
