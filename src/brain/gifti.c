@@ -10,74 +10,6 @@
 #include "gunzip.h"
 #include "responses.h"
 
-/* ---- giftiio reads past its arrays where elements stand in the wrong place: the tree is checked before it sees the file ------- */
-
-static const struct {
-    const char *element, *parent;
-} tree[] = {{"GIFTI", ""},
-            {"MetaData", "GIFTI"},
-            {"LabelTable", "GIFTI"},
-            {"DataArray", "GIFTI"},
-            {"Label", "LabelTable"},
-            {"MetaData", "DataArray"},
-            {"CoordinateSystemTransformMatrix", "DataArray"},
-            {"Data", "DataArray"},
-            {"MD", "MetaData"},
-            {"Name", "MD"},
-            {"Value", "MD"},
-            {"DataSpace", "CoordinateSystemTransformMatrix"},
-            {"TransformedSpace", "CoordinateSystemTransformMatrix"},
-            {"MatrixData", "CoordinateSystemTransformMatrix"}};
-
-enum { DEEPEST = 8 };
-typedef struct {
-    XML_Parser parser;
-    const char *open[DEEPEST]; /* names of the open elements, out of `tree` */
-    int depth;
-    bool wrong;
-} tree_check;
-
-static void begin_element(void *state, const char *name, const char **attributes)
-{
-    tree_check *check = state;
-    const char *parent = check->depth > 0 ? check->open[check->depth - 1] : "";
-    (void)attributes;
-    for (size_t i = 0; i < sizeof tree / sizeof *tree && check->depth < DEEPEST; i++)
-        if (strcmp(tree[i].element, name) == 0 && strcmp(tree[i].parent, parent) == 0) {
-            check->open[check->depth++] = tree[i].element;
-            return;
-        }
-    check->wrong = true;
-    XML_StopParser(check->parser, XML_FALSE);
-}
-
-static void end_element(void *state, const char *name)
-{
-    (void)name;
-    ((tree_check *)state)->depth--;
-}
-
-static vg_status check_tree(const char *path, const vg_file *file)
-{
-    tree_check check = {.parser = XML_ParserCreate(NULL)};
-    if (check.parser == NULL)
-        return vg_fail(VG_NO_MEMORY, "%s: no memory to read XML", path);
-    XML_SetUserData(check.parser, &check);
-    XML_SetElementHandler(check.parser, begin_element, end_element);
-    vg_status status = VG_OK;
-    size_t at = 0;
-    do {
-        size_t piece = file->size - at < 1 << 20 ? file->size - at : 1 << 20;
-        bool last = at + piece == file->size;
-        if (XML_Parse(check.parser, file->size > 0 ? (const char *)file->data + at : "", (int)piece, last) == XML_STATUS_ERROR)
-            status = vg_fail(VG_INVALID, "%s:%lu: is not GIFTI or is cut off: %s", path, XML_GetCurrentLineNumber(check.parser),
-                             check.wrong ? "an element that does not belong there" : XML_ErrorString(XML_GetErrorCode(check.parser)));
-        at += piece;
-    } while (at < file->size && status == VG_OK);
-    XML_ParserFree(check.parser);
-    return status;
-}
-
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
 vg_status vg_gifti_open(const char *path, gifti_image **image)
@@ -89,7 +21,7 @@ vg_status vg_gifti_open(const char *path, gifti_image **image)
     VG_TRY(vg_gunzip(path, &plain));
     vg_status status = vg_file_open(plain.path, &file);
     if (status == VG_OK)
-        status = check_tree(path, &file);
+        status = vg_gifti_check(path, &file);
     vg_file_close(&file);
     if (status == VG_OK) {
         gifti_set_verb(0);

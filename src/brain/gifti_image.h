@@ -9,4 +9,7 @@
 /* Every array of it has data; to be given to gifti_free_image. Errors: VG_INVALID (not there, not GIFTI, cut off, without data). */
 vg_status vg_gifti_open(const char *path, gifti_image **image);
 
+/* What giftiio does not look at before it reads (gifti_check.c). Errors: VG_INVALID (where, what). */
+vg_status vg_gifti_check(const char *path, const vg_file *file);
+
 #endif

@@ -3,11 +3,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "run.h"
+#include "choices.h"
+
+/* A space that features will make: its names, what its columns are worth, and how many words they tell apart (0: none). */
+typedef struct {
+    vg_store_space named;
+    char *model, *name, *layer, *method;
+    int64_t words;
+} planned_space;
 
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
-    int64_t *columns; /* of the spaces */
+    planned_space *planned; /* (spaces) */
     double flops, engine_bytes, model_bytes, fit_bytes;
     const vg_rates *rates;
     vg_cost cost;
@@ -17,14 +24,51 @@ typedef struct {
  * functions. */
 enum { OWN = 48 << 20, GRAM = 32 * 32 * 8 };
 
-static vg_status add_space(estimate *e, int64_t columns)
+static vg_status add_space(estimate *e, const vg_store_space *named, int64_t words)
 {
-    int64_t *grown = realloc(e->columns, (size_t)(e->spaces + 1) * sizeof *grown);
+    planned_space *grown = realloc(e->planned, (size_t)(e->spaces + 1) * sizeof *grown);
     if (grown == NULL)
         return vg_fail(VG_NO_MEMORY, "no memory for a list of %lld spaces", (long long)e->spaces + 1);
-    e->columns = grown;
-    e->columns[e->spaces++] = columns;
+    e->planned = grown;
+    planned_space *space = &grown[e->spaces++];
+    *space = (planned_space){.named = {.columns = named->columns}, .words = words};
+    VG_TRY(vg_format(&space->model, "%s", named->model));
+    VG_TRY(vg_format(&space->name, "%s", named->name));
+    VG_TRY(vg_format(&space->method, "%s", named->method));
+    if (named->layer != NULL && *named->layer != '\0')
+        VG_TRY(vg_format(&space->layer, "%s", named->layer));
+    space->named.model = space->model;
+    space->named.name = space->name;
+    space->named.layer = space->layer;
+    space->named.method = space->method;
     return VG_OK;
+}
+
+static void free_spaces(estimate *e)
+{
+    for (int64_t i = 0; i < e->spaces; i++) {
+        free(e->planned[i].model);
+        free(e->planned[i].name);
+        free(e->planned[i].layer);
+        free(e->planned[i].method);
+    }
+    free(e->planned);
+}
+
+/* How many words the columns of an output tell apart ("word -3"). */
+static int64_t count_words(const vg_attribution *attribution, int64_t output, int64_t columns)
+{
+    int64_t most = 0;
+    for (int64_t j = 0; j < columns; j++) {
+        char name[64];
+        int64_t back;
+        vg_attribution_column(attribution, output, j, name, sizeof name);
+        const char *at = strstr(name, "word -");
+        if (at == NULL || !vg_parse_integer(at + 6, strlen(at + 6), &back))
+            return 0;
+        most = back > most ? back : most;
+    }
+    return most;
 }
 
 static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
@@ -46,8 +90,14 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
         const vg_output *outputs;
         const vg_word_block *blocks;
         int64_t count = vg_attribution_outputs(attribution, &outputs);
-        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++)
-            status = add_space(e, outputs[o].columns);
+        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++) {
+            const vg_store_space named = {.model = study->models[m].name,
+                                          .name = outputs[o].name,
+                                          .layer = outputs[o].layer,
+                                          .method = outputs[o].method,
+                                          .columns = outputs[o].columns};
+            status = add_space(e, &named, count_words(attribution, o, outputs[o].columns));
+        }
         for (int64_t o = 0; o < count; o++)
             e->feature_bytes += stories->stories[s].count * outputs[o].columns * 5;
         e->words += stories->stories[s].count;
@@ -118,20 +168,64 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
+/* The designs' columns of all spaces, and of those that are cut for families of equal size again (as wide while they are factored). */
+static vg_status list_columns(const vg_study *study, const estimate *e, int64_t **columns, int64_t *count)
+{
+    const vg_align_options options = vg_align_of(study, 0);
+    fit_job job = {.study = study, .space_count = e->spaces};
+    VG_TRY(VG_NEW(&job.spaces, e->spaces, "spaces"));
+    for (int64_t i = 0; i < e->spaces; i++)
+        job.spaces[i].any = &e->planned[i].named;
+    vg_status status = vg_families_cut(&job);
+    if (status == VG_OK)
+        status = VG_NEW(columns, job.space_count, "spaces");
+    *count = job.space_count;
+    for (int64_t i = 0; i < job.space_count; i++) {
+        if (status == VG_OK)
+            (*columns)[i] = vg_align_columns(&options, job.spaces[i].any->columns);
+        vg_families_uncut(&job.spaces[i]);
+    }
+    free(job.spaces);
+    return status;
+}
+
+/* The profile fits a space of K words again with the last few alone, and without each. It has no null. */
+static vg_status add_profile(const vg_study *study, estimate *e, const vg_ridge_plan *plan, int64_t voxels, FILE *out)
+{
+    const vg_align_options options = vg_align_of(study, 0);
+    double design = 0, fit = 0;
+    int64_t fits = 0;
+    for (int64_t i = 0; i < e->spaces; i++) {
+        bool wanted = study->profile.all;
+        for (int64_t j = 0; j < study->profile.space_count; j++)
+            wanted |= vg_space_is(&e->planned[i].named, study->profile.spaces[j]);
+        for (int64_t word = 0; wanted && e->planned[i].words > 1 && word <= e->planned[i].words + study->profile.word_count; word++) {
+            int64_t columns = vg_align_columns(&options, e->planned[i].named.columns);
+            vg_ridge_cost cost;
+            VG_TRY(vg_ridge_estimate(plan, &columns, 1, &cost));
+            design += cost.design_flops;
+            fit += cost.voxel_flops * (double)voxels;
+            fits++;
+        }
+    }
+    if (fits > 0)
+        fprintf(out, "profile: %lld fits of every voxel more, at most %.3g GFLOP\n", (long long)fits, (design + fit) / 1e9);
+    e->cost.design_flops += design;
+    e->cost.fit_flops += fit;
+    return VG_OK;
+}
+
 /* Of all subjects together; a nuisance as a band is about as much again for each draw of penalties. */
 static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
 {
-    const vg_align_options options = vg_align_of(study, 0);
     const vg_ridge_plan plan = plan_of(study, folds);
     vg_ridge_cost cost;
-    int64_t *columns;
+    int64_t *columns = NULL, count;
     bool banded = study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0;
-    VG_TRY(VG_NEW(&columns, e->spaces, "spaces"));
-    for (int64_t i = 0; i < e->spaces; i++)
-        columns[i] = vg_align_columns(&options, e->columns[i]);
-    vg_status status = vg_ridge_estimate(&plan, columns, e->spaces, &cost);
+    VG_TRY(list_columns(study, e, &columns, &count));
+    vg_status status = vg_ridge_estimate(&plan, columns, count, &cost);
     if (status == VG_OK)
-        status = vg_cost_fit(&plan, columns, e->spaces, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
+        status = vg_cost_fit(&plan, columns, count, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
                              &e->cost);
     free(columns);
     VG_TRY(status);
@@ -139,9 +233,10 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
     e->cost.design_flops *= times;
     e->cost.fit_flops *= times;
     fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels->total,
-            (long long)e->spaces, cost.voxel_flops * (double)voxels->total / 1e9, cost.design_flops / 1e9);
+            (long long)count, cost.voxel_flops * (double)voxels->total / 1e9, cost.design_flops / 1e9);
     if (banded)
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
+    VG_TRY(add_profile(study, e, &plan, voxels->total, out));
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
     e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
     return vg_null_check(study, voxels->shortest, voxels->most, cost.voxel_flops * (double)voxels->total, out);
@@ -213,7 +308,8 @@ static vg_status check_files(const vg_study *study, const vg_stories *stories, e
         e->feature_bytes += vg_responses_rows(at->table) * columns * 5;
         if (at->story > 0)
             continue;
-        VG_GO(add_space(e, columns));
+        const vg_store_space named = {.model = "files", .name = study->features[at->feature].name, .method = "", .columns = columns};
+        VG_GO(add_space(e, &named, 0));
         fprintf(out, "features %s: made elsewhere, %lld columns\n", study->features[at->feature].name, (long long)columns);
     }
 done:
@@ -277,7 +373,7 @@ vg_status vg_study_check(const vg_study *study, const char *rates_path, FILE *ou
     VG_TRY(vg_device_open("cpu", 0, (int)study->threads, &device));
     vg_status status = check(study, device, &stories, &e, out);
     vg_stories_free(study, &stories);
-    free(e.columns);
+    free_spaces(&e);
     vg_device_close(device);
     return status;
 }

@@ -155,6 +155,7 @@ static vg_status make_states(const fit_job *job)
             continue;
         VG_TRY(VG_NEW(&choice->center, 2 * (s->voxels + s->derived.total), "centres of mass"));
         VG_TRY(VG_NEW(&choice->passes, s->voxels, "voxels"));
+        VG_TRY(VG_NEW(&choice->inner, choice->count * s->derived.group, "scores of layers"));
     }
     VG_TRY(VG_NEW(&c->kept, job->space_count * c->views, "contrasts"));
     VG_TRY(VG_NEW(&c->maps, job->space_count, "contrasts"));
@@ -198,6 +199,7 @@ void vg_choices_free(fit_job *job)
         free(choice->spaces);
         free(choice->center);
         free(choice->passes);
+        free(choice->inner);
     }
     for (int64_t i = 0; i < c->difference_count; i++) {
         free(c->differences[i].a_name);
@@ -262,6 +264,14 @@ static void take(const fit_choices *c, const fit_choice *choice, float layer, fl
     keep_best(more + STATE_EVEN * voxels, voxels, mean_of_folds(fold, ld, 1, 2, outer), layer);
 }
 
+/* Of one voxel of all subjects' to the sum of its layer over subjects. */
+static void add_inner(const fit_job *job, const fit_choice *choice, int64_t member, int64_t at, double inner)
+{
+    int64_t voxels = job->statistics->derived.group;
+    if (choice->inner != NULL && voxels > 0 && !isnan(inner))
+        choice->inner[member * voxels + at % voxels] += vg_to_exact(inner);
+}
+
 void vg_choices_take(const fit_job *job, int64_t space, int64_t view, int64_t at, int64_t count, const double *inner, const double *fold,
                      int64_t ld, int64_t outer)
 {
@@ -269,8 +279,11 @@ void vg_choices_take(const fit_job *job, int64_t space, int64_t view, int64_t at
     for (int64_t i = 0; i < c->choice_count; i++) {
         const fit_choice *choice = &c->choices[i];
         for (int64_t m = 0; m < choice->count; m++)
-            for (int64_t v = 0; choice->spaces[m] == space && v < count; v++)
+            for (int64_t v = 0; choice->spaces[m] == space && v < count; v++) {
                 take(c, choice, (float)m, choice->state[view] + at + v, job->statistics->voxels, inner + v, fold + v, ld, outer);
+                if (view == 0)
+                    add_inner(job, choice, m, at + v, (double)mean_of_folds(inner + v, ld, 0, 1, outer));
+            }
     }
 }
 

@@ -18,9 +18,10 @@ typedef struct {
     float **state;   /* (views) -> (rows, voxels) */
     int64_t *center; /* layered, with a null: (2, voxels + derived.total) sum over layers of excess x layer and of excess, in 2^-40 */
     uint8_t *passes; /* layered, with a null: (voxels) the best layer passes */
+    int64_t *inner;  /* and the same voxels in all subjects: (count, derived.group) sum over subjects of inner scores, in 2^-40 */
     int64_t score, p, preferred, center_map; /* datasets of the first subject; the others follow, `each` further on */
     int64_t each;
-    int64_t mean, sem, group_p, group_q, group_center;
+    int64_t mean, sem, group_p, group_q, group_preferred, group_center;
 } fit_choice;
 
 /* A space or a choice; the other is -1. */
@@ -103,6 +104,10 @@ typedef struct {
 vg_status vg_evidence_collect(fit_job *job, fit_source a, const fit_source *b, bool voxels, fit_evidence *evidence);
 void vg_evidence_free(fit_evidence *evidence);
 
+/* The same, handed to `write` with `of` on rank 0, which writes. Collective. */
+typedef vg_status evidence_write(fit_job *job, const fit_evidence *evidence, const void *of);
+vg_status vg_evidence_settle(fit_job *job, fit_source a, const fit_source *b, bool voxels, evidence_write *write, const void *of);
+
 /* A map of all subjects' voxels to the datasets first, first + each, ... of the subjects; mean, sem, p, q over subjects (-1: none). */
 vg_status vg_evidence_write_subjects(fit_job *job, int64_t first, int64_t each, const float *map);
 vg_status vg_evidence_write_group(fit_job *job, const fit_evidence *evidence, int64_t mean, int64_t sem, int64_t p, int64_t q);
@@ -110,8 +115,15 @@ vg_status vg_evidence_write_group(fit_job *job, const fit_evidence *evidence, in
 /* q (voxels): of each subject's voxels. */
 vg_status vg_evidence_q(const fit_job *job, const fit_evidence *evidence, double *q);
 
-/* Puts mean, sem, low, high[, p, q] of every region over subjects into records (over.count), of a table with these members. */
-vg_status vg_evidence_records(const fit_job *job, const fit_evidence *evidence, int64_t table, void *records);
+/* A map of the group's voxels to a dataset: decide says a voxel's number, from its q among them. Nothing where subjects' voxels differ. */
+typedef float evidence_decide(const fit_job *job, const fit_evidence *evidence, const void *of, int64_t voxel, double q);
+vg_status vg_evidence_write_decided(fit_job *job, const fit_evidence *evidence, int64_t dataset, evidence_decide *decide, const void *of);
+
+/* Rows of a table for every region over subjects, after `before` times as many: region, subjects, mean, sem, low, high[, p, q]; the rest
+ * of a region's record is put there by `put`. */
+typedef void evidence_put(const fit_job *job, const fit_evidence *evidence, const void *of, int64_t region, fit_record *record);
+vg_status vg_evidence_write_table(fit_job *job, const fit_evidence *evidence, int64_t table, int64_t before, evidence_put *put,
+                                  const void *of);
 
 /* The members of such a table after those of its own: count is added to. */
 void vg_evidence_members(const fit_job *job, vg_store_member *members, int64_t *count);

@@ -138,34 +138,25 @@ vg_status vg_contrasts_layout(fit_job *job)
 
 /* ---- finish ------------------------------------------------------------------------------------------------------------------------- */
 
-static vg_status write(fit_job *job, const fit_difference *d, const fit_evidence *e)
+static void put(const fit_job *job, const fit_evidence *e, const void *of, int64_t g, fit_record *record)
 {
-    const fit_over *over = &job->statistics->over;
-    int64_t table = job->statistics->choices->contrast_table, offset = d->row * over->count;
-    size_t element = vg_layout_element(job->layout, table);
-    char *records;
+    const fit_difference *d = of;
+    (void)job;
+    (void)e;
+    (void)g;
+    vg_record_text(record, "a", d->a_name);
+    vg_record_text(record, "b", d->b_name);
+}
+
+static vg_status write(fit_job *job, const fit_evidence *e, const void *of)
+{
+    const fit_difference *d = of;
     VG_TRY(vg_evidence_write_group(job, e, d->mean, d->sem, d->group_p, d->group_q));
-    VG_TRY(vg_allocate((void **)&records, over->count, element, "contrasts"));
-    vg_status status = vg_evidence_records(job, e, table, records);
-    for (int64_t g = 0; status == VG_OK && g < over->count; g++) {
-        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
-        vg_record_text(&record, "a", d->a_name);
-        vg_record_text(&record, "b", d->b_name);
-        status = record.status;
-    }
-    if (status == VG_OK)
-        status = vg_store_write(job->store, table, &offset, &over->count, records);
-    free(records);
-    return status;
+    return vg_evidence_write_table(job, e, job->statistics->choices->contrast_table, d->row, put, d);
 }
 
 vg_status vg_contrasts_finish(fit_job *job, int64_t index)
 {
     const fit_difference *d = &job->statistics->choices->differences[index];
-    fit_evidence e;
-    vg_status status = vg_evidence_collect(job, d->a, &d->b, false, &e);
-    if (status == VG_OK)
-        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write(job, d, &e) : VG_OK);
-    vg_evidence_free(&e);
-    return status;
+    return vg_evidence_settle(job, d->a, &d->b, false, write, d);
 }

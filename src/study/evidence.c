@@ -149,6 +149,16 @@ void vg_evidence_free(fit_evidence *e)
     *e = (fit_evidence){0};
 }
 
+vg_status vg_evidence_settle(fit_job *job, fit_source a, const fit_source *b, bool voxels, evidence_write *write, const void *of)
+{
+    fit_evidence e;
+    vg_status status = vg_evidence_collect(job, a, b, voxels, &e);
+    if (status == VG_OK)
+        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write(job, &e, of) : VG_OK);
+    vg_evidence_free(&e);
+    return status;
+}
+
 /* ---- numbers of shifts --------------------------------------------------------------------------------------------------------------- */
 
 void vg_tally_count(fit_tally *t, double observed, double x)
@@ -237,6 +247,27 @@ done:
     return status;
 }
 
+vg_status vg_evidence_write_decided(fit_job *job, const fit_evidence *e, int64_t dataset, evidence_decide *decide, const void *of)
+{
+    const fit_statistics *s = job->statistics;
+    int64_t voxels = s->derived.group;
+    double *q = NULL;
+    float *map = NULL;
+    vg_status status;
+    if (!job->same_voxels)
+        return VG_OK;
+    VG_GO(VG_NEW(&q, voxels, "q-values"));
+    VG_GO(VG_NEW(&map, voxels, "group maps"));
+    VG_GO(vg_fdr(e->p + s->voxels, voxels, q));
+    for (int64_t v = 0; v < voxels; v++)
+        map[v] = decide(job, e, of, v, q[v]);
+    VG_GO(vg_store_write(job->store, dataset, NULL, NULL, map));
+done:
+    free(q);
+    free(map);
+    return status;
+}
+
 /* ---- tables -------------------------------------------------------------------------------------------------------------------------- */
 
 void vg_evidence_members(const fit_job *job, vg_store_member *members, int64_t *count)
@@ -247,35 +278,46 @@ void vg_evidence_members(const fit_job *job, vg_store_member *members, int64_t *
         members[(*count)++] = (vg_store_member){names[i], VG_STORE_F64, 0};
 }
 
-vg_status vg_evidence_records(const fit_job *job, const fit_evidence *e, int64_t table, void *records)
+static void put_record(const fit_job *job, const fit_over_summary *summary, int64_t g, const double *p, const double *q, fit_record *record)
+{
+    vg_record_text(record, "region", job->statistics->over.names[g]);
+    vg_record_integer(record, "subjects", summary->summary.n);
+    vg_record_number(record, "mean", summary->summary.mean);
+    vg_record_number(record, "sem", summary->summary.sem);
+    vg_record_number(record, "low", summary->interval[0]);
+    vg_record_number(record, "high", summary->interval[1]);
+    if (p != NULL) {
+        vg_record_number(record, "p", p[g]);
+        vg_record_number(record, "q", q[g]);
+    }
+}
+
+vg_status vg_evidence_write_table(fit_job *job, const fit_evidence *e, int64_t table, int64_t before, evidence_put *put, const void *of)
 {
     const fit_statistics *s = job->statistics;
-    int64_t count = s->over.count, over = s->derived.group + s->derived.rows;
+    int64_t count = s->over.count, over = s->derived.group + s->derived.rows, offset = before * count;
     const double *p = e->p != NULL ? e->p + s->voxels + over : NULL;
+    size_t element = vg_layout_element(job->layout, table);
     fit_over_summary *summaries = NULL;
     double *q = NULL;
+    char *records = NULL;
     vg_status status;
     VG_GO(VG_NEW(&summaries, count, "regions"));
     VG_GO(VG_NEW(&q, count, "regions"));
+    VG_GO(vg_allocate((void **)&records, count, element, "regions"));
     VG_GO(vg_over_summarize(job, e->derived + s->derived.group, summaries));
     if (p != NULL)
         VG_GO(vg_fdr(p, count, q));
     for (int64_t g = 0; g < count; g++) {
-        fit_record record = {job->layout, table, (char *)records + (size_t)g * vg_layout_element(job->layout, table), VG_OK};
-        vg_record_text(&record, "region", s->over.names[g]);
-        vg_record_integer(&record, "subjects", summaries[g].summary.n);
-        vg_record_number(&record, "mean", summaries[g].summary.mean);
-        vg_record_number(&record, "sem", summaries[g].summary.sem);
-        vg_record_number(&record, "low", summaries[g].interval[0]);
-        vg_record_number(&record, "high", summaries[g].interval[1]);
-        if (p != NULL) {
-            vg_record_number(&record, "p", p[g]);
-            vg_record_number(&record, "q", q[g]);
-        }
+        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
+        put_record(job, &summaries[g], g, p, q, &record);
+        put(job, e, of, g, &record);
         VG_GO(record.status);
     }
+    VG_GO(vg_store_write(job->store, table, &offset, &count, records));
 done:
     free(summaries);
     free(q);
+    free(records);
     return status;
 }

@@ -302,42 +302,32 @@ vg_status vg_families_layout(fit_job *job)
 /* ---- one family ------------------------------------------------------------------------------------------------------------------------
  */
 
-static vg_status write_family(fit_job *job, int64_t index, const fit_evidence *e)
+static void put_family(const fit_job *job, const fit_evidence *e, const void *of, int64_t g, fit_record *record)
 {
-    const fit_statistics *s = job->statistics;
-    const fit_choice *choice = &s->choices->choices[index];
-    int64_t table = s->choices->family_table, offset = (index - s->choices->layered_count) * s->over.count;
-    size_t element = vg_layout_element(job->layout, table);
-    char *records = NULL;
-    float *p = NULL;
-    vg_status status;
-    VG_GO(vg_evidence_write_subjects(job, choice->score, choice->each, e->map));
-    VG_GO(vg_evidence_write_group(job, e, choice->mean, choice->sem, choice->group_p, choice->group_q));
-    VG_GO(VG_NEW(&p, s->voxels, "p-values"));
-    for (int64_t v = 0; e->p != NULL && v < s->voxels; v++)
+    const fit_choice *choice = of;
+    (void)job;
+    (void)e;
+    (void)g;
+    vg_record_text(record, "family", choice->name);
+}
+
+static vg_status write_family(fit_job *job, const fit_evidence *e, const void *of)
+{
+    const fit_choices *c = job->statistics->choices;
+    const fit_choice *choice = of;
+    float *p;
+    VG_TRY(vg_evidence_write_subjects(job, choice->score, choice->each, e->map));
+    VG_TRY(vg_evidence_write_group(job, e, choice->mean, choice->sem, choice->group_p, choice->group_q));
+    VG_TRY(VG_NEW(&p, job->statistics->voxels, "p-values"));
+    for (int64_t v = 0; e->p != NULL && v < job->statistics->voxels; v++)
         p[v] = (float)e->p[v];
-    if (e->p != NULL)
-        VG_GO(vg_evidence_write_subjects(job, choice->p, choice->each, p));
-    VG_GO(vg_allocate((void **)&records, s->over.count, element, "families"));
-    VG_GO(vg_evidence_records(job, e, table, records));
-    for (int64_t g = 0; g < s->over.count; g++) {
-        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
-        vg_record_text(&record, "family", choice->name);
-        VG_GO(record.status);
-    }
-    VG_GO(vg_store_write(job->store, table, &offset, &s->over.count, records));
-done:
-    free(records);
+    vg_status status = e->p != NULL ? vg_evidence_write_subjects(job, choice->p, choice->each, p) : VG_OK;
     free(p);
-    return status;
+    VG_TRY(status);
+    return vg_evidence_write_table(job, e, c->family_table, choice - c->choices - c->layered_count, put_family, choice);
 }
 
 vg_status vg_families_finish(fit_job *job, int64_t index)
 {
-    fit_evidence e;
-    vg_status status = vg_evidence_collect(job, (fit_source){-1, index}, NULL, true, &e);
-    if (status == VG_OK)
-        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write_family(job, index, &e) : VG_OK);
-    vg_evidence_free(&e);
-    return status;
+    return vg_evidence_settle(job, (fit_source){-1, index}, NULL, true, write_family, &job->statistics->choices->choices[index]);
 }

@@ -82,6 +82,8 @@ static vg_status layout_group(fit_job *job, fit_choice *choice)
         return VG_OK;
     VG_TRY(vg_map_add(job, voxels, "of mean, against shifts", &choice->group_p, "/layers/maps/%s/%s/group/p", model, name));
     VG_TRY(vg_map_add(job, voxels, "p by Benjamini & Hochberg", &choice->group_q, "/layers/maps/%s/%s/group/q", model, name));
+    VG_TRY(vg_map_add(job, voxels, "layer (by its place in `layers`) with the largest mean inner score over subjects; NaN as below",
+                      &choice->group_preferred, "/layers/maps/%s/%s/group/preferred", model, name));
     return vg_map_add(job, voxels, "as of a subject, of group means; NaN where the best layer does not pass", &choice->group_center,
                       "/layers/maps/%s/%s/group/center_of_mass", model, name);
 }
@@ -192,26 +194,21 @@ done:
     return status;
 }
 
-static vg_status write_group_center(fit_job *job, const fit_choice *choice, const fit_evidence *e)
+static float decide_center(const fit_job *job, const fit_evidence *e, const void *of, int64_t v, double q)
 {
-    const fit_statistics *s = job->statistics;
-    int64_t voxels = s->derived.group;
-    double *q;
-    float *map;
-    if (!job->same_voxels)
-        return VG_OK;
-    VG_TRY(VG_NEW(&q, voxels, "q-values"));
-    vg_status status = VG_NEW(&map, voxels, "layers");
-    if (status == VG_OK) {
-        status = vg_fdr(e->p + s->voxels, voxels, q);
-        for (int64_t v = 0; v < voxels; v++)
-            map[v] = q[v] < job->study->statistics.level ? (float)center_of(job, choice, s->voxels + v) : NAN;
-        if (status == VG_OK)
-            status = vg_store_write(job->store, choice->group_center, NULL, NULL, map);
-        free(map);
-    }
-    free(q);
-    return status;
+    (void)e;
+    return q < job->study->statistics.level ? (float)center_of(job, of, job->statistics->voxels + v) : NAN;
+}
+
+/* The layer with the largest mean over subjects of inner scores; the first where equal. */
+static float decide_preferred(const fit_job *job, const fit_evidence *e, const void *of, int64_t v, double q)
+{
+    const fit_choice *choice = of;
+    int64_t best = 0, voxels = job->statistics->derived.group;
+    (void)e;
+    for (int64_t m = 1; m < choice->count; m++)
+        best = choice->inner[m * voxels + v] > choice->inner[best * voxels + v] ? m : best;
+    return q < job->study->statistics.level ? (float)best : NAN;
 }
 
 /* Share of a region's voxels that pass, mean over the subjects that have it. */
@@ -234,30 +231,16 @@ static double passing(const fit_job *job, const fit_choice *choice, int64_t g)
     return subjects > 0 ? sum / (double)subjects : (double)NAN;
 }
 
-static vg_status write_regions(fit_job *job, int64_t index, const fit_evidence *e)
+static void put_region(const fit_job *job, const fit_evidence *e, const void *of, int64_t g, fit_record *record)
 {
     const fit_statistics *s = job->statistics;
-    const fit_choice *choice = &s->choices->choices[index];
-    int64_t table = s->choices->layer_table, offset = index * s->over.count;
-    int64_t over = s->voxels + s->derived.group + s->derived.rows;
-    size_t element = vg_layout_element(job->layout, table);
-    char *records;
-    VG_TRY(vg_allocate((void **)&records, s->over.count, element, "regions"));
-    vg_status status = vg_evidence_records(job, e, table, records);
-    for (int64_t g = 0; status == VG_OK && g < s->over.count; g++) {
-        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
-        vg_record_text(&record, "model", choice->model);
-        vg_record_text(&record, "name", choice->name);
-        if (e->p != NULL) {
-            vg_record_number(&record, "passing", passing(job, choice, g));
-            vg_record_number(&record, "center_of_mass", center_of(job, choice, over + g));
-        }
-        status = record.status;
-    }
-    if (status == VG_OK)
-        status = vg_store_write(job->store, table, &offset, &s->over.count, records);
-    free(records);
-    return status;
+    const fit_choice *choice = of;
+    vg_record_text(record, "model", choice->model);
+    vg_record_text(record, "name", choice->name);
+    if (e->p == NULL)
+        return;
+    vg_record_number(record, "passing", passing(job, choice, g));
+    vg_record_number(record, "center_of_mass", center_of(job, choice, s->voxels + s->derived.group + s->derived.rows + g));
 }
 
 static vg_status write_choice(fit_job *job, int64_t index, const fit_evidence *e, bool first)
@@ -269,9 +252,11 @@ static vg_status write_choice(fit_job *job, int64_t index, const fit_evidence *e
         return VG_OK;
     VG_TRY(vg_evidence_write_subjects(job, choice->score, choice->each, e->map));
     VG_TRY(vg_evidence_write_group(job, e, choice->mean, choice->sem, choice->group_p, choice->group_q));
-    if (e->p != NULL)
-        VG_TRY(write_group_center(job, choice, e));
-    return write_regions(job, index, e);
+    if (e->p != NULL) {
+        VG_TRY(vg_evidence_write_decided(job, e, choice->group_center, decide_center, choice));
+        VG_TRY(vg_evidence_write_decided(job, e, choice->group_preferred, decide_preferred, choice));
+    }
+    return vg_evidence_write_table(job, e, job->statistics->choices->layer_table, index, put_region, choice);
 }
 
 vg_status vg_layers_finish(fit_job *job, int64_t index)
@@ -279,8 +264,11 @@ vg_status vg_layers_finish(fit_job *job, int64_t index)
     const fit_statistics *s = job->statistics;
     fit_evidence e = {0};
     vg_status status;
+    const fit_choice *choice = &s->choices->choices[index];
     if (s->null != NULL)
-        VG_TRY(vg_sum_integers(job->comm, s->choices->choices[index].center, 2 * (s->voxels + s->derived.total)));
+        VG_TRY(vg_sum_integers(job->comm, choice->center, 2 * (s->voxels + s->derived.total)));
+    if (choice->inner != NULL)
+        VG_TRY(vg_sum_integers(job->comm, choice->inner, choice->count * s->derived.group));
     VG_GO(vg_evidence_collect(job, (fit_source){-1, index}, NULL, true, &e));
     status = vg_comm_agree(job->comm, write_choice(job, index, &e, vg_comm_rank(job->comm) == 0));
 done:

@@ -37,33 +37,17 @@ static vg_status decide_subjects(const fit_job *job, const fit_difference *d, co
     return VG_OK;
 }
 
-static vg_status write_group_winner(fit_job *job, const fit_difference *d, const fit_evidence *e)
+static float decide_group(const fit_job *job, const fit_evidence *e, const void *of, int64_t v, double q)
 {
-    const fit_statistics *s = job->statistics;
-    int64_t voxels = s->derived.group;
-    double *q;
-    float *winner;
-    if (!job->same_voxels)
-        return VG_OK;
-    VG_TRY(VG_NEW(&q, voxels, "q-values"));
-    vg_status status = VG_NEW(&winner, voxels, "winners");
-    if (status == VG_OK) {
-        status = vg_fdr(e->p + s->voxels, voxels, q);
-        for (int64_t v = 0; v < voxels; v++) {
-            double inner = 0;
-            for (int64_t i = 0; i < job->subject_count; i++) {
-                double of_subject = inner_score(job, &s->choices->choices[d->a.choice], i * voxels + v) -
-                                    inner_score(job, &s->choices->choices[d->b.choice], i * voxels + v);
-                inner += isnan(of_subject) ? 0 : of_subject;
-            }
-            winner[v] = decide(e->derived[v], inner, q[v], job->study->statistics.level);
-        }
-        if (status == VG_OK)
-            status = vg_store_write(job->store, d->group_winner, NULL, NULL, winner);
-        free(winner);
+    const fit_difference *d = of;
+    const fit_choice *choices = job->statistics->choices->choices;
+    double inner = 0;
+    for (int64_t i = 0; i < job->subject_count; i++) {
+        int64_t at = i * job->statistics->derived.group + v;
+        double of_subject = inner_score(job, &choices[d->a.choice], at) - inner_score(job, &choices[d->b.choice], at);
+        inner += isnan(of_subject) ? 0 : of_subject;
     }
-    free(q);
-    return status;
+    return decide(e->derived[v], inner, q, job->study->statistics.level);
 }
 
 static vg_status write_maps(fit_job *job, const fit_difference *d, const fit_evidence *e, const double *q, const float *winner)
@@ -85,7 +69,7 @@ static vg_status write_maps(fit_job *job, const fit_difference *d, const fit_evi
     if (status == VG_OK)
         status = vg_evidence_write_subjects(job, d->difference + 3, d->each, winner);
     free(map);
-    return status == VG_OK ? write_group_winner(job, d, e) : status;
+    return status == VG_OK ? vg_evidence_write_decided(job, e, d->group_winner, decide_group, d) : status;
 }
 
 /* Share of a region's usable voxels with this winner, mean over the subjects that have it. */
@@ -109,33 +93,26 @@ static double share(const fit_job *job, const float *winner, int64_t g, float wh
     return subjects > 0 ? sum / (double)subjects : (double)NAN;
 }
 
-static vg_status write_table(fit_job *job, const fit_difference *d, const fit_evidence *e, const float *winner)
+typedef struct {
+    const fit_difference *of;
+    const float *winner;
+} decided;
+
+static void put(const fit_job *job, const fit_evidence *e, const void *of, int64_t g, fit_record *record)
 {
-    const fit_over *over = &job->statistics->over;
-    int64_t table = job->statistics->choices->difference_table, offset = d->row * over->count;
-    size_t element = vg_layout_element(job->layout, table);
-    char *records;
-    VG_TRY(vg_allocate((void **)&records, over->count, element, "families"));
-    vg_status status = vg_evidence_records(job, e, table, records);
-    for (int64_t g = 0; status == VG_OK && g < over->count; g++) {
-        fit_record record = {job->layout, table, records + (size_t)g * element, VG_OK};
-        vg_record_text(&record, "a", d->a_name);
-        vg_record_text(&record, "b", d->b_name);
-        if (e->p != NULL) {
-            vg_record_number(&record, "won_a", share(job, winner, g, 1));
-            vg_record_number(&record, "won_b", share(job, winner, g, -1));
-            vg_record_number(&record, "tied", share(job, winner, g, 0));
-        }
-        status = record.status;
-    }
-    if (status == VG_OK)
-        status = vg_store_write(job->store, table, &offset, &over->count, records);
-    free(records);
-    return status;
+    const decided *at = of;
+    vg_record_text(record, "a", at->of->a_name);
+    vg_record_text(record, "b", at->of->b_name);
+    if (e->p == NULL)
+        return;
+    vg_record_number(record, "won_a", share(job, at->winner, g, 1));
+    vg_record_number(record, "won_b", share(job, at->winner, g, -1));
+    vg_record_number(record, "tied", share(job, at->winner, g, 0));
 }
 
-static vg_status write(fit_job *job, const fit_difference *d, const fit_evidence *e)
+static vg_status write(fit_job *job, const fit_evidence *e, const void *of)
 {
+    const fit_difference *d = of;
     double *q = NULL;
     float *winner = NULL;
     vg_status status;
@@ -144,7 +121,7 @@ static vg_status write(fit_job *job, const fit_difference *d, const fit_evidence
     if (e->p != NULL)
         VG_GO(decide_subjects(job, d, e, q, winner));
     VG_GO(write_maps(job, d, e, q, winner));
-    VG_GO(write_table(job, d, e, winner));
+    VG_GO(vg_evidence_write_table(job, e, job->statistics->choices->difference_table, d->row, put, &(decided){d, winner}));
 done:
     free(q);
     free(winner);
@@ -154,10 +131,5 @@ done:
 vg_status vg_families_compare(fit_job *job, int64_t index)
 {
     const fit_difference *d = &job->statistics->choices->differences[index];
-    fit_evidence e;
-    vg_status status = vg_evidence_collect(job, d->a, &d->b, true, &e);
-    if (status == VG_OK)
-        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write(job, d, &e) : VG_OK);
-    vg_evidence_free(&e);
-    return status;
+    return vg_evidence_settle(job, d->a, &d->b, true, write, d);
 }

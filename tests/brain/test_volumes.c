@@ -225,6 +225,72 @@ static void maps_are_read_back(void **state)
     assert_int_equal(vg_map_write("map.png", &space, '\0', voxels, (vg_matrix){scores, 2, 16, 16}, names), VG_INVALID);
 }
 
+/* ---- encodings -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *encoding, *endian, *rows[2];
+} gifti_text;
+
+/* Two volumes of three vertices. */
+static const char *write_gifti(const gifti_text *text)
+{
+    const char *path = join(folder, "encoded.func.gii");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("<?xml version=\"1.0\"?><GIFTI Version=\"1.0\" NumberOfDataArrays=\"2\"><MetaData/><LabelTable/>", file);
+    for (int t = 0; t < 2; t++)
+        fprintf(file,
+                "<DataArray Intent=\"NIFTI_INTENT_TIME_SERIES\" DataType=\"NIFTI_TYPE_FLOAT32\" ArrayIndexingOrder=\"RowMajorOrder\" "
+                "Dimensionality=\"1\" Dim0=\"3\" Encoding=\"%s\" Endian=\"%s\" ExternalFileName=\"\" ExternalFileOffset=\"\"><MetaData/>"
+                "<Data>%s</Data></DataArray>",
+                text->encoding, text->endian, text->rows[t]);
+    fputs("</GIFTI>", file);
+    fclose(file);
+    return path;
+}
+
+static void every_encoding_and_byte_order_is_read(void **state)
+{
+    (void)state;
+    static const gifti_text texts[] = {
+        {"Base64Binary", "LittleEndian", {"AADAPwAAAMAAAFBA", "AAAAAG8SgzoAUMPI"}},
+        {"GZipBase64Binary", "LittleEndian", {"eJxjYDhgz8DAcICBIcABAA5jAlA=", "eJxjYGBgyBdqtmIIOHwCAAt0Axo="}},
+        {"Base64Binary", "BigEndian", {"P8AAAMAAAABAUAAA", "AAAAADqDEm/Iw1AA"}},
+        {"GZipBase64Binary", "BigEndian", {"eJyzP8DAAEQMDgEMDAATMAJQ", "eJxjYGBgsGoWyj9xOIABAA4RAxo="}},
+        {"ASCII", "LittleEndian", {"1.5 -2.0 3.25", "0.0 0.001 -400000.0"}}};
+    static const float expected[] = {1.5f, -2, 3.25f, 0, 1e-3f, -4e5f};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        vg_responses *responses = open_one(write_gifti(&texts[i]), NULL);
+        assert_int_equal(vg_responses_rows(responses), 2);
+        float *data = read_all(responses);
+        assert_memory_equal(data, expected, sizeof expected);
+        free(data);
+        vg_responses_close(responses);
+    }
+}
+
+/* What is said of the numbers is not how they are written. */
+static void a_wrong_encoding_is_refused(void **state)
+{
+    (void)state;
+    static const gifti_text texts[] = {
+        {"Base32Binary", "LittleEndian", {"AADAPwAAAMAAAFBA", "AAAAAG8SgzoAUMPI"}},
+        {"GZipBase64Binary", "LittleEndian", {"AADAPwAAAMAAAFBA", "AAAAAG8SgzoAUMPI"}},
+        {"Base64Binary", "LittleEndian", {"eJxjYDhgz8DAcICBIcABAA5jAlA=", "eJxjYGBgyBdqtmIIOHwCAAt0Axo="}},
+        {"ASCII", "LittleEndian", {"AADAPwAAAMAAAFBA", "AAAAAG8SgzoAUMPI"}},
+        {"Base64Binary", "LittleEndian", {"AADAPwAAAMAAAFBA", "1.5 -2.0 3.25"}},
+        {"GZipBase64Binary", "MiddleEndian", {"eJxjYDhgz8DAcICBIcABAA5jAlA=", "eJxjYGBgyBdqtmIIOHwCAAt0Axo="}},
+        {"Base64Binary", "LittleEndian", {"AADAPwAAAMAAAFBA", "AAAAAG8S"}}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *path = write_gifti(&texts[i]);
+        vg_responses *responses;
+        if (vg_responses_open(&path, 1, NULL, &responses) != VG_INVALID)
+            fail_msg("case %d: %s %s was read", (int)i, texts[i].encoding, texts[i].endian);
+        print_message("%s\n", vg_message());
+        assert_non_null(strstr(vg_message(), "encoded.func.gii"));
+    }
+}
+
 /* ---- broken files ------------------------------------------------------------------------------------------------------------------ */
 
 static void cut_files_are_refused(void **state)
@@ -294,6 +360,8 @@ int main(void)
         cmocka_unit_test(labels_of_a_volume_have_names),
         cmocka_unit_test(surfaces_are_read_as_nibabel_wrote_them),
         cmocka_unit_test(maps_are_read_back),
+        cmocka_unit_test(every_encoding_and_byte_order_is_read),
+        cmocka_unit_test(a_wrong_encoding_is_refused),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(a_real_surface_map_is_read),
     };

@@ -269,35 +269,42 @@ static void planted_layers_are_preferred(void **state)
         add_ar1(x[1][l], LONG, 1, 0, 0.3, 0.5, 80 + (uint64_t)l);
     }
     write_layers(&s, x);
-    float *y = ar1_columns(LONG, MANY, 0.4, 90);
-    for (int64_t v = 0; v < 40; v++)
-        plant(y, v, MANY, x[0][v % LAYERS], 1, 0, 0.2);
-    write_responses(&s, 0, y, MANY);
-    vg_store_file *results = simulated_fit(&s,
-                                           "features: [{name: unused, file: none.npy}]\n"
-                                           "responses: {tr: 1.0, subjects: [{name: s1, runs: {story: s1.npy}}]}\n"
-                                           "alignment: {delays: [1], filter: none}\n"
-                                           "ridge: {alphas: [1, 100], outer_folds: 4, inner_folds: 3}\n"
-                                           "null: {shifts: 199}\n",
-                                           "layers.h5");
+    for (int i = 0; i < LISTENERS; i++) { /* the second one answers to the next layer, and less */
+        float *y = ar1_columns(LONG, MANY, 0.4, 90 + (uint64_t)i);
+        for (int64_t v = 0; v < 40; v++)
+            plant(y, v, MANY, x[0][(v + i) % LAYERS], 1, 0, i == 0 ? 0.2 : 0.05);
+        write_responses(&s, i, y, MANY);
+        free(y);
+    }
+    vg_store_file *results =
+        simulated_fit(&s,
+                      "features: [{name: unused, file: none.npy}]\n"
+                      "responses: {tr: 1.0, subjects: [{name: s1, runs: {story: s1.npy}}, {name: s2, runs: {story: s2.npy}}]}\n"
+                      "alignment: {delays: [1], filter: none}\n"
+                      "ridge: {alphas: [1, 100], outer_folds: 4, inner_folds: 3}\n"
+                      "null: {shifts: 199}\n",
+                      "layers.h5");
     double *preferred = map_of(results, "/layers/maps/made/%s/subjects/s1/preferred", "first", MANY);
     double *center = map_of(results, "/layers/maps/made/%s/subjects/s1/center_of_mass", "first", MANY);
-    int right = 0, near = 0, none = 0;
+    double *group = read_all(results, "/layers/maps/made/first/group/preferred", NULL, MANY);
+    int right = 0, near = 0, none = 0, together = 0;
     for (int v = 0; v < MANY; v++) {
         right += v < 40 && preferred[v] == v % LAYERS;
         near += v < 40 && fabs(center[v] - v % LAYERS) < 0.75;
-        none += v >= 40 && isnan(preferred[v]) && isnan(center[v]);
+        none += v >= 40 && isnan(preferred[v]) && isnan(center[v]) && isnan(group[v]);
+        together += v < 40 && group[v] == v % LAYERS;
     }
-    print_message("the planted layer is preferred in %d of 40 voxels, the centre of mass is near in %d; nowhere else: %d of 20\n", right,
-                  near, none);
-    assert_true(right > 38 && near > 34 && none >= 18);
+    print_message("the planted layer is preferred in %d of 40 voxels, of the group in %d, the centre of mass is near in %d; nowhere else: "
+                  "%d of 20\n",
+                  right, together, near, none);
+    assert_true(right > 38 && together > 36 && near > 34 && none >= 18);
     double *r = read_all(results, "/layers/correlation", "r", 2), *p = read_all(results, "/layers/correlation", "p", 2);
     assert_true(r[0] > 0.8 && r[1] > 0.8 && p[0] <= 0.006 && p[1] <= 0.006);
     free(r);
     free(p);
     free(preferred);
     free(center);
-    free(y);
+    free(group);
     for (int l = 0; l < LAYERS; l++) {
         free(x[0][l]);
         free(x[1][l]);

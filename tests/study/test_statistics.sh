@@ -57,6 +57,9 @@ said 9 'too few shifts: no voxel can have q below statistics.level 0.05, which t
 said 9 'too few shifts: no voxel can have a winner among families: .* it takes 40'
 said 25 'q below 0.05 takes 4 of a subject.s 4 voxels with the smallest p'
 said '25, min_shift: 4' 'null.min_shift 4: p will be too small'
+"$VG_PROGRAM" check -q study.yaml >checked
+grep -q '^fits: 8 voxels x 32 spaces' checked || fault "check does not count spaces cut to equal size: $(grep ^fits: checked)"
+grep -q '^profile: 14 fits of every voxel more' checked || fault "check does not count the profile: $(grep ^profile: checked)"
 said 1000 '47 shifts, smallest p 0.021'
 "$VG_PROGRAM" check -q other.yaml | grep -q 'too few' && fault "47 shifts are said to be too few"
 for n in 1 2 3 5; do
