@@ -93,7 +93,7 @@ typedef struct {
 
 static grid measure(const report *r, const figure_table *t)
 {
-    grid g = {.labels = 60};
+    grid g = {.columns = 1, .labels = 60};
     char text[700];
     while (g.columns < t->count && same_pair(t, 0, g.columns))
         g.columns++;
@@ -145,7 +145,8 @@ vg_status report_draw_contrasts(const report *r, FILE *svg, FILE *csv, const cha
     svg_text(svg, g.labels, 9, "start", "small", text);
     report_table_header(columns, csv);
     for (int64_t i = 0; i < g.pairs * g.columns; i++) {
-        double x = g.labels + 4 + g.wide * (double)(i % g.columns), y = TOP + ROW * (double)(i / g.columns);
+        int64_t pair = i / g.columns;
+        double x = g.labels + 4 + g.wide * (double)(i % g.columns), y = TOP + ROW * (double)pair;
         report_table_row(&t, i, csv);
         draw_difference(r, &t, i, &g, x, y, svg);
         if (i < g.columns)
