@@ -169,6 +169,7 @@
     const meshes = brain.meshes, box = grid.append("div"), select = selector(box.append("div").attr("class", "controls"), "map", maps.map(m => m.label), i => { chosen = i; paint(); });
     select.property("value", chosen);
     const canvas = document.createElement("canvas"), scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, .1, 2000), turned = [];
+    const printed = box.append("p").attr("class", "printed"); // on paper there is nothing to choose
     let inSight = false;
     camera.position.z = 1000;
     canvas.tabIndex = 0;
@@ -206,6 +207,7 @@
       });
       canvas.dataset.coloured = coloured;
       canvas.dataset.map = map.label;
+      printed.text(map.label);
       const [from, to] = state.kind.legend(map, state);
       bar.attr("class", map.kind);
       low.text(from);
