@@ -120,9 +120,13 @@ static void draw_difference(const report *r, const figure_table *t, int64_t row,
     svg_note(text, sizeof text, "p", p);
     svg_note(text, sizeof text, "q", t->numbers[3][row]);
     svg_signed(svg, (svg_mark){"cell", -1, mean, text}, mean / (g->most > 0 ? g->most : 1), x, y, g->wide - .6, ROW - .6);
-    if (!isfinite(mean) || g->columns > MOST_WRITTEN)
+    if (!isfinite(mean))
         return;
-    snprintf(text, sizeof text, "%+.3f%s", mean, p <= 0.05 ? "*" : "");
+    const char *star = p <= 0.05 ? "*" : "";
+    if (g->columns <= MOST_WRITTEN)
+        snprintf(text, sizeof text, "%+.3f%s", mean, star);
+    else
+        snprintf(text, sizeof text, "%s", star); /* no room for numbers */
     svg_text(svg, x + g->wide / 2, y + 8, "middle", "over", text);
 }
 
