@@ -249,5 +249,6 @@ void *vg_device_symbol(const vg_device *device, const char *name);
 
 /* The kernels BLAS chose for this processor ("Haswell"), part of a plan's identity. */
 const char *vg_device_blas_core(void);
+const char *vg_device_blas_version(void); /* "OpenBLAS 0.3.21 ...", as BLAS says it */
 
 #endif

@@ -180,6 +180,7 @@ vg_status vg_store_open(const char *path, vg_store_file **file);
 vg_status vg_store_open_checked(const char *path, vg_store_file **file); /* vg_store_verify by this process alone, then open */
 void vg_store_close(vg_store_file *file);
 const char *vg_store_path(const vg_store_file *file); /* as it was opened */
+const char *vg_store_library(void);                   /* "HDF5 1.10.8" */
 
 bool vg_store_has(const vg_store_file *file, const char *path); /* a group or dataset */
 bool vg_store_is_dataset(const vg_store_file *file, const char *path);

@@ -143,3 +143,8 @@ const char *vg_device_blas_core(void)
 {
     return openblas_get_corename();
 }
+
+const char *vg_device_blas_version(void)
+{
+    return openblas_get_config();
+}

@@ -93,7 +93,7 @@ typedef struct {
 
 static grid measure(const report *r, const figure_table *t)
 {
-    grid g = {.labels = 60};
+    grid g = {.columns = 1, .labels = 60};
     char text[700];
     while (g.columns < t->count && same_pair(t, 0, g.columns))
         g.columns++;
@@ -120,9 +120,13 @@ static void draw_difference(const report *r, const figure_table *t, int64_t row,
     svg_note(text, sizeof text, "p", p);
     svg_note(text, sizeof text, "q", t->numbers[3][row]);
     svg_signed(svg, (svg_mark){"cell", -1, mean, text}, mean / (g->most > 0 ? g->most : 1), x, y, g->wide - .6, ROW - .6);
-    if (!isfinite(mean) || g->columns > MOST_WRITTEN)
+    if (!isfinite(mean))
         return;
-    snprintf(text, sizeof text, "%+.3f%s", mean, p <= 0.05 ? "*" : "");
+    const char *star = p <= 0.05 ? "*" : "";
+    if (g->columns <= MOST_WRITTEN)
+        snprintf(text, sizeof text, "%+.3f%s", mean, star);
+    else
+        snprintf(text, sizeof text, "%s", star); /* no room for numbers */
     svg_text(svg, x + g->wide / 2, y + 8, "middle", "over", text);
 }
 
@@ -145,7 +149,8 @@ vg_status report_draw_contrasts(const report *r, FILE *svg, FILE *csv, const cha
     svg_text(svg, g.labels, 9, "start", "small", text);
     report_table_header(columns, csv);
     for (int64_t i = 0; i < g.pairs * g.columns; i++) {
-        double x = g.labels + 4 + g.wide * (double)(i % g.columns), y = TOP + ROW * (double)(i / g.columns);
+        int64_t pair = i / g.columns;
+        double x = g.labels + 4 + g.wide * (double)(i % g.columns), y = TOP + ROW * (double)pair;
         report_table_row(&t, i, csv);
         draw_difference(r, &t, i, &g, x, y, svg);
         if (i < g.columns)

@@ -139,7 +139,8 @@ vg_status report_draw_profile(const report *r, FILE *svg, FILE *csv, const char 
     for (int64_t i = 0; i < t.count; i++)
         panels += first_of_panel(&t, i);
     double tall = HIGH + 36, each = SVG_PAGE / 2.0;
-    svg_begin(svg, SVG_PAGE, tall * (double)((panels + 1) / 2) + TOP + 4, "Which preceding word carries the score");
+    int64_t lines = (panels + 1) / 2;
+    svg_begin(svg, SVG_PAGE, tall * (double)lines + TOP + 4, "Which preceding word carries the score");
     draw_legend(r, &t, 8, svg);
     report_table_header(columns, csv);
     for (int64_t i = 0; i < t.count; i++) {

@@ -262,7 +262,7 @@ static void write_stages(const report *r, FILE *html)
 
 static vg_status write_provenance(const report *r, FILE *html)
 {
-    static const char *const texts[] = {"version", "commit", "plan", "config"};
+    static const char *const texts[] = {"version", "commit", "libraries", "plan", "config"};
     fputs("<h3>Provenance</h3>\n<div class=\"scroll\"><table id=\"provenance\"><tbody>\n", html);
     write_row(html, "results", r->path);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -44,6 +44,11 @@ void vg_store_close(vg_store_file *file)
     free(file);
 }
 
+const char *vg_store_library(void)
+{
+    return H5_VERS_INFO;
+}
+
 const char *vg_store_path(const vg_store_file *file)
 {
     return file->path;

@@ -10,10 +10,20 @@
 #include "run.h"
 #include "voxgrad_version.h"
 
+static vg_status add_libraries(vg_layout *layout)
+{
+    char *text;
+    VG_TRY(vg_format(&text, "%s\n%s\n", vg_device_blas_version(), vg_store_library()));
+    vg_status status = vg_layout_text(layout, "/provenance", "libraries", text);
+    free(text);
+    return status;
+}
+
 vg_status vg_provenance_add(vg_layout *layout, const vg_study *study, const char *plan, const vg_explained *models)
 {
     VG_TRY(vg_layout_text(layout, "/provenance", "version", VOXGRAD_VERSION));
     VG_TRY(vg_layout_text(layout, "/provenance", "commit", VOXGRAD_COMMIT));
+    VG_TRY(add_libraries(layout));
     VG_TRY(vg_layout_text(layout, "/provenance", "config", study->text));
     VG_TRY(vg_layout_text(layout, "/provenance", "plan", plan));
     VG_TRY(vg_layout_integer(layout, "/provenance", "seed", study->seed));

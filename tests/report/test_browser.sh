@@ -61,6 +61,7 @@ window.addEventListener("load", () => setTimeout(() => {
       input.value = value;
       input.dispatchEvent(new Event("input"));
     };
+    window.dispatchEvent(new Event("beforeprint")); // draws what is not in sight
     let before = canvas.toDataURL(), coloured = +canvas.dataset.coloured;
     const changed = what => { const now = canvas.toDataURL(); if (now === before) faults.push(what + " leaves the picture as it was"); before = now; };
     expect("coloured vertices", coloured, 12);

@@ -34,6 +34,23 @@
     return select;
   }
 
+  /* ---- one renderer for all pictures; none is drawn before it comes into sight, or is printed ----------------------------------------- */
+
+  let renderer;
+  function sharedRenderer() {
+    if (renderer === undefined) {
+      try { renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true }); }
+      catch (fault) { renderer = null; }
+    }
+    return renderer;
+  }
+
+  function whenInSight(element, act) {
+    const observer = new IntersectionObserver(seen => { if (seen.some(s => s.isIntersecting)) { observer.disconnect(); act(); } }, { rootMargin: "400px" });
+    observer.observe(element);
+    window.addEventListener("beforeprint", () => { observer.disconnect(); act(); });
+  }
+
   /* ---- the brain ------------------------------------------------------------------------------------------------------------ */
 
   /* A mesh of one hemisphere, seen from its side: in its own frame x is to the right of the picture, y up, z towards the reader. */
@@ -151,13 +168,9 @@
   function panel(grid, maps, brain, state, chosen, drawAll) {
     const meshes = brain.meshes, box = grid.append("div"), select = selector(box.append("div").attr("class", "controls"), "map", maps.map(m => m.label), i => { chosen = i; paint(); });
     select.property("value", chosen);
-    let renderer;
-    try { renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true }); }
-    catch (fault) {
-      box.append("p").attr("class", "missing").text("This browser draws no WebGL: the brain cannot be shown here; maps/ has the same maps.");
-      return { paint: () => {}, draw: () => {} };
-    }
-    const canvas = renderer.domElement, scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, .1, 2000), turned = [];
+    const canvas = document.createElement("canvas"), scene = new THREE.Scene(), camera = new THREE.OrthographicCamera(-1, 1, 1, -1, .1, 2000), turned = [];
+    const printed = box.append("p").attr("class", "printed"); // on paper there is nothing to choose
+    let inSight = false;
     camera.position.z = 1000;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
@@ -194,6 +207,7 @@
       });
       canvas.dataset.coloured = coloured;
       canvas.dataset.map = map.label;
+      printed.text(map.label);
       const [from, to] = state.kind.legend(map, state);
       bar.attr("class", map.kind);
       low.text(from);
@@ -202,10 +216,15 @@
     }
 
     function draw() {
+      if (!inSight) return;
+      const renderer = sharedRenderer();
+      if (!renderer) return readout.text("This browser draws no WebGL: the brain cannot be shown here; maps/ has the same maps.");
       const width = Math.max(200, box.node().clientWidth), height = Math.round(width * .5), half = (meshes.length < 2 ? 115 : 222) / state.near;
       renderer.setPixelRatio(Math.min(2, window.devicePixelRatio || 1));
       renderer.setSize(width, height, false);
       canvas.style.aspectRatio = width + " / " + height;
+      canvas.width = renderer.domElement.width;
+      canvas.height = renderer.domElement.height;
       Object.assign(camera, { left: -half, right: half, top: half * height / width, bottom: -half * height / width });
       camera.updateProjectionMatrix();
       turned.forEach((group, h) => {
@@ -213,6 +232,7 @@
         group.children[1].visible = state.outline;
       });
       renderer.render(scene, camera);
+      canvas.getContext("2d").drawImage(renderer.domElement, 0, 0);
     }
 
     function read(event) {
@@ -247,6 +267,7 @@
       e.preventDefault();
     });
     window.addEventListener("resize", draw);
+    whenInSight(canvas, () => { inSight = true; draw(); });
     paint();
     return { paint: paint, draw: draw };
   }
