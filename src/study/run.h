@@ -19,6 +19,9 @@ int vg_thread_count(const vg_study *study, const vg_comm *comm);
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
+/* What the machine has, or the least that this process's control groups let it have. root: before /proc and /sys, "" but in tests. */
+int64_t vg_machine_memory(const char *root);
+
 /* The least that any rank may take, so that all make the same plan. Collective. */
 vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes);
 
