@@ -8,6 +8,7 @@
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
     int64_t *columns; /* of the spaces */
+    int64_t nuisance; /* columns of those that are nuisance */
     double flops, engine_bytes, model_bytes, fit_bytes;
     const vg_rates *rates;
     vg_cost cost;
@@ -25,6 +26,16 @@ static vg_status add_space(estimate *e, int64_t columns)
     e->columns = grown;
     e->columns[e->spaces++] = columns;
     return VG_OK;
+}
+
+static bool is_nuisance(const vg_study *study, const vg_output *output)
+{
+    char name[300];
+    snprintf(name, sizeof name, "%s/%s", output->name, output->layer);
+    for (int64_t i = 0; i < study->nuisance.space_count; i++)
+        if (strcmp(study->nuisance.spaces[i], *output->layer != '\0' ? name : output->name) == 0)
+            return true;
+    return false;
 }
 
 static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
@@ -46,8 +57,10 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
         const vg_output *outputs;
         const vg_word_block *blocks;
         int64_t count = vg_attribution_outputs(attribution, &outputs);
-        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++)
+        for (int64_t o = 0; s == 0 && status == VG_OK && o < count; o++) {
             status = add_space(e, outputs[o].columns);
+            e->nuisance += is_nuisance(study, &outputs[o]) ? outputs[o].columns : 0;
+        }
         for (int64_t o = 0; o < count; o++)
             e->feature_bytes += stories->stories[s].count * outputs[o].columns * 5;
         e->words += stories->stories[s].count;
@@ -118,33 +131,41 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
-/* Of all subjects together; a nuisance as a band is about as much again for each draw of penalties. */
-static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
+/* The columns of all designs, as a fit lists them (vg_fit_shape). A new list. */
+static vg_status list_designs(const vg_study *study, const estimate *e, int64_t each, int64_t **columns)
 {
     const vg_align_options options = vg_align_of(study, 0);
+    VG_TRY(VG_NEW(columns, e->spaces * each, "spaces"));
+    for (int64_t i = 0; i < e->spaces * each; i++)
+        (*columns)[i] = vg_align_columns(&options, e->columns[i / each] + (i % each > 0 ? e->nuisance : 0));
+    return VG_OK;
+}
+
+/* Of all subjects together. */
+static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
+{
     const vg_ridge_plan plan = plan_of(study, folds);
     vg_ridge_cost cost;
     int64_t *columns;
     bool banded = study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0;
-    VG_TRY(VG_NEW(&columns, e->spaces, "spaces"));
-    for (int64_t i = 0; i < e->spaces; i++)
-        columns[i] = vg_align_columns(&options, e->columns[i]);
-    vg_status status = vg_ridge_estimate(&plan, columns, e->spaces, &cost);
+    int64_t each = banded ? 1 + study->nuisance.draws : 1;
+    VG_TRY(list_designs(study, e, each, &columns));
+    const vg_fit_shape shape = {
+        .columns = columns, .spaces = e->spaces, .each = each, .voxels = voxels->total, .most = voxels->most, .shifts = study->null.shifts};
+    vg_status status = vg_ridge_estimate(&plan, columns, e->spaces * each, &cost);
     if (status == VG_OK)
-        status = vg_cost_fit(&plan, columns, e->spaces, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
-                             &e->cost);
+        status = vg_cost_fit(&plan, &shape, (double)vg_memory_limit(study, 1), &e->cost);
     free(columns);
     VG_TRY(status);
-    double times = banded ? 1 + (double)study->nuisance.draws : 1;
-    e->cost.design_flops *= times;
-    e->cost.fit_flops *= times;
     fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels->total,
-            (long long)e->spaces, cost.voxel_flops * (double)voxels->total / 1e9, cost.design_flops / 1e9);
+            (long long)e->spaces, e->cost.fit_flops / 1e9, e->cost.design_flops / 1e9);
     if (banded)
-        fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
+        fprintf(out, "nuisance: %lld columns beside each space, in %lld draws of penalties%s\n", (long long)e->nuisance,
+                (long long)study->nuisance.draws, study->nuisance.file_count > 0 ? "; columns of files are not counted" : "");
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
     e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
-    return vg_null_check(study, voxels->shortest, voxels->most, cost.voxel_flops * (double)voxels->total, out);
+    return vg_null_check(study, voxels->shortest, voxels->most,
+                         study->null.shifts > 0 ? e->cost.shift_flops / (double)study->null.shifts : 0, out);
 }
 
 /* As a subject's runs have it. */
@@ -293,7 +314,7 @@ static vg_status bench_fit(const vg_study *study, vg_device *device, const vg_be
         status = make_folds(study, &runs, &folds);
     if (status == VG_OK) {
         const vg_ridge_plan plan = plan_of(study, folds);
-        status = vg_bench_fit(&plan, device, columns, rates);
+        status = vg_bench_fit(&plan, device, columns, runs.voxels, runs.voxels * study->responses.subject_count, rates);
     }
     vg_folds_free(folds);
     free_runs(&runs);
@@ -311,8 +332,9 @@ vg_status vg_study_bench(const vg_study *study, FILE *out)
         status = bench_fit(study, device, &columns, &rates);
     if (status == VG_OK)
         fprintf(out,
-                "{\"device\": \"%s\", \"unit\": \"core-seconds a GFLOP\", \"features\": %.5g, \"factorisations\": %.5g, \"fits\": %.5g}\n",
-                device->name, rates.features, rates.designs, rates.fits);
+                "{\"device\": \"%s\", \"unit\": \"core-seconds a GFLOP\", \"features\": %.5g, \"factorisations\": %.5g, \"fits\": %.5g, "
+                "\"shifts\": %.5g}\n",
+                device->name, rates.features, rates.designs, rates.fits, rates.shifts);
     vg_device_close(device);
     return status;
 }

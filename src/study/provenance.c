@@ -125,17 +125,18 @@ static vg_status write_note(const vg_study *study, const char *stage, const char
     return status;
 }
 
-/* System calls that read and wrote so far, as Linux counts them; 0 where it does not say. */
-static void count_calls(long long *reads, long long *writes)
+/* The number after `name` in a file of /proc; 0 where there is none. */
+static long long find_number(const char *path, const char *name)
 {
-    char line[128];
-    FILE *file = fopen("/proc/self/io", "r");
-    *reads = *writes = 0;
+    char line[256];
+    long long number = 0;
+    FILE *file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "syscr: %lld", reads) != 1)
-            sscanf(line, "syscw: %lld", writes);
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtoll(line + strlen(name), NULL, 10);
     if (file != NULL)
         fclose(file);
+    return number;
 }
 
 static double seconds_of(struct timeval time)
@@ -148,16 +149,17 @@ static double seconds_of(struct timeval time)
 static vg_status describe_rank(vg_comm *comm, const vg_device *device, char **text)
 {
     char where[512], host[256] = "";
-    long long reads, writes;
+    /* not getrusage's ru_maxrss: that is the process's that started this one, where it held more */
+    long long reads = find_number("/proc/self/io", "syscr:"), writes = find_number("/proc/self/io", "syscw:");
+    long long peak = 1024 * find_number("/proc/self/status", "VmHWM:");
     struct rusage used;
     vg_comm_traffic traffic = vg_comm_get_traffic(comm);
     gethostname(host, sizeof host - 1);
     snprintf(where, sizeof where, "%s, process %ld, %s", host, (long)getpid(), device->name);
-    count_calls(&reads, &writes);
     getrusage(RUSAGE_SELF, &used);
     json_t *entry = json_pack("{s:i, s:s%, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rank", vg_comm_rank(comm), "where", where,
                               vg_utf8_valid(where, strlen(where)), "core_seconds", seconds_of(used.ru_utime) + seconds_of(used.ru_stime),
-                              "peak_bytes", (json_int_t)used.ru_maxrss * 1024, "blocks", (json_int_t)traffic.borders, "messages",
+                              "peak_bytes", (json_int_t)peak, "blocks", (json_int_t)traffic.borders, "messages",
                               (json_int_t)traffic.messages, "bytes_sent", (json_int_t)traffic.bytes, "collective_calls",
                               (json_int_t)traffic.collectives, "read_calls", (json_int_t)reads, "write_calls", (json_int_t)writes);
     *text = entry != NULL ? json_dumps(entry, JSON_COMPACT) : NULL;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Protects: --memory changes how many spaces share a reading of the responses, and no bit of results.h5; nor do ranks, with a nuisance band and
-# a null. Ranks of a node map one copy of a model's weights (float16 in its file), which is gone when they are.
+# a null. Ranks of a node map one copy of a model's weights (float16 in its file), which is gone when they are. What check says that
+# the demo's ranks need is what they took, to 30 %.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 tiny
@@ -20,6 +21,17 @@ for nuisance in none band; do
     ranks 3 "$VG_PROGRAM" fit -q study.yaml >/dev/null || fault "$nuisance: no fit on 3 ranks"
     cmp "results.$nuisance.4G" out/results.h5 || fault "$nuisance: other results on 3 ranks"
 done
+
+# ---- what check says -------------------------------------------------------------------------------------------------------------------------
+if [[ $VG_BUILD != *asan* ]]; then # a sanitizer takes as much again for itself
+    export VG_DEMO=$PWD/demo
+    demo=$VG_SOURCE/jobs/demo/study.yaml
+    "$VG_PROGRAM" simulate -q -d cpu -t 1 "$demo" || fault "no simulated responses"
+    "$VG_PROGRAM" fit -q -d cpu -t 1 "$demo" >/dev/null || fault "no fit of the demo"
+    said=$("$VG_PROGRAM" check -d cpu -t 1 "$demo" | sed -n 's/^memory needed a rank: \([0-9]*\) MB.*/\1/p')
+    took=$(sed -n 's/.*"peak_bytes": \([0-9]*\).*/\1/p' demo/run.json | sort -n | tail -n 1)
+    awk -v said="$said" -v took="$took" 'BEGIN {exit !(said * 1e6 < 1.3 * took && said * 1e6 > 0.7 * took)}' || fault "check says $said MB, and $took bytes were taken"
+fi
 
 # ---- one copy of the weights -----------------------------------------------------------------------------------------------------------------
 "$VG_PROGRAM" features -q --restart -o alone study.yaml || fault "no features"
