@@ -68,9 +68,9 @@ vg_status vg_comm_border(vg_comm *comm);
  * is until this is called). Not collective. */
 void vg_comm_set_stall(vg_comm *comm, double seconds);
 
-/* What went out from this rank so far, for those who count: messages, bytes, collective calls. */
+/* What went out from this rank so far, for those who count: messages, bytes, collective calls; and borders, a block of work each. */
 typedef struct {
-    int64_t messages, bytes, collectives;
+    int64_t messages, bytes, collectives, borders;
 } vg_comm_traffic;
 vg_comm_traffic vg_comm_get_traffic(const vg_comm *comm);
 

@@ -60,12 +60,15 @@ typedef struct {
 /* memory: bytes of device and host memory that the model may hold, 0: no limit. Where float32 weights do not fit, the blocks are read from
  * the files (as they are kept there, by memory map) and converted one by one whenever they are run; no number changes by that.
  * random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
- * initializer_range (0.02 where it has none), norms 1, biases 0. precision: of products, where the device is faster with less. */
+ * initializer_range (0.02 where it has none), norms 1, biases 0. precision: of products, where the device is faster with less.
+ * share: a folder of this node, or NULL: processes that open the same model on the CPU with the same folder hold one copy of its weights
+ * between them, in a file there that the last of them removes. Where that cannot be, each holds its own, with a line in the log. */
 typedef struct {
     bool random;
     uint64_t seed;
     int64_t memory;
     vg_precision precision;
+    const char *share;
 } vg_model_options;
 
 /* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.

@@ -160,6 +160,7 @@ typedef struct {
         bool accept_hardware; /* go on with it on another type of CPU or GPU */
         bool keep_features;   /* leave a finished features.h5 of the same plan as it is */
         int64_t part, parts;  /* features: this task's share of the blocks, part 1 .. parts; 0: all */
+        int node_ranks;       /* ranks of this node, which hold one copy of a model between them; 0 or 1: alone */
         const char *only;     /* features: blocks of "model=NAME" or "story=NAME" alone; NULL: all */
     } how;
 } vg_study;

@@ -44,4 +44,9 @@ typedef struct {
     }
 vg_status vg_command_study(const char *path, const vg_study_overrides *overrides, vg_study **study);
 
+/* Starts MPI, reads the study on every rank and does `work` on it, which a signal ends at a border, and a silent rank after the study's
+ * `stall`. A failure is said once, by rank 0. work: collective. */
+typedef vg_status vg_study_work(vg_comm *comm, vg_study *study, const void *context);
+vg_status vg_command_collective(const char *path, const vg_study_overrides *overrides, vg_study_work *work, const void *context);
+
 #endif

@@ -126,3 +126,27 @@ vg_status vg_command_study(const char *path, const vg_study_overrides *overrides
     }
     return status;
 }
+
+/* MPI is started before the study is read: every rank reads it and finds the same fault. */
+vg_status vg_command_collective(const char *path, const vg_study_overrides *overrides, vg_study_work *work, const void *context)
+{
+    vg_comm *comm;
+    vg_study *study = NULL;
+    vg_interrupt_catch();
+    VG_TRY(vg_comm_start(&comm));
+    vg_log_rank(vg_comm_rank(comm), vg_comm_ranks(comm));
+    vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
+    if (status == VG_OK && study != NULL) {
+        vg_comm_set_stall(comm, study->stall);
+        study->how.node_ranks = vg_comm_local_ranks(comm);
+        status = work(comm, study, context);
+    }
+    if (status != VG_OK) { /* the same message on every rank: rank 0 says it, before mpirun sees another rank fail and ends all */
+        if (vg_comm_rank(comm) == 0)
+            vg_log(VG_LOG_ERROR, "%s", vg_message());
+        vg_fail(status, "%s", "");
+    }
+    vg_study_free(study);
+    vg_comm_finish(comm);
+    return status;
+}

@@ -8,8 +8,9 @@ typedef struct {
     int64_t one_in;
 } choices;
 
-static vg_status write_csv(vg_comm *comm, const vg_study *study, const choices *chosen)
+static vg_status ask(vg_comm *comm, vg_study *study, const void *context)
 {
+    const choices *chosen = context;
     FILE *csv = NULL;
     bool mine = vg_comm_rank(comm) == 0 && chosen->csv != NULL;
     if (mine)
@@ -17,26 +18,9 @@ static vg_status write_csv(vg_comm *comm, const vg_study *study, const choices *
     VG_TRY(vg_comm_agree(comm, mine && csv == NULL ? vg_fail(VG_INVALID, "--csv %s: cannot be written", chosen->csv) : VG_OK));
     vg_status status = vg_study_faithfulness(comm, study, chosen->one_in, stdout, csv);
     bool whole = csv == NULL || fclose(csv) == 0;
+    if (status == VG_INTERRUPTED)
+        vg_fail(status, "stopped; nothing is kept: the same command begins anew");
     return vg_comm_agree(comm, status != VG_OK || whole ? status : vg_fail(VG_NO_SPACE, "--csv %s: cannot be written", chosen->csv));
-}
-
-static vg_status collective(const char *path, const vg_study_overrides *overrides, const choices *chosen)
-{
-    vg_comm *comm;
-    vg_study *study = NULL;
-    VG_TRY(vg_comm_start(&comm));
-    vg_log_rank(vg_comm_rank(comm), vg_comm_ranks(comm));
-    vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
-    if (status == VG_OK)
-        status = write_csv(comm, study, chosen);
-    if (status != VG_OK) {
-        if (vg_comm_rank(comm) == 0)
-            vg_log(VG_LOG_ERROR, "%s", vg_message());
-        vg_fail(status, "%s", "");
-    }
-    vg_study_free(study);
-    vg_comm_finish(comm);
-    return status;
 }
 
 vg_status vg_command_faithfulness(int argc, char **argv)
@@ -60,5 +44,5 @@ vg_status vg_command_faithfulness(int argc, char **argv)
         return VG_OK;
     if (!vg_parse_integer(chosen.every, strlen(chosen.every), &chosen.one_in) || chosen.one_in < 1)
         return vg_fail(VG_INVALID, "--every %s: a whole number from 1 on is expected", chosen.every);
-    return collective(argv[0], &overrides, &chosen);
+    return vg_command_collective(argv[0], &overrides, ask, &chosen);
 }

@@ -35,36 +35,15 @@ static vg_status make(vg_comm *comm, const vg_study *study, const work *what)
     return vg_comm_agree(comm, vg_comm_rank(comm) == 0 ? show(study, what) : VG_OK);
 }
 
-static vg_status work_on(vg_comm *comm, const vg_study *study, const work *what)
+/* In a folder where no other run is at work. */
+static vg_status work_on(vg_comm *comm, vg_study *study, const void *context)
 {
+    const work *what = context;
     vg_store_lock *lock;
+    study->how.keep_features = what->make_features && (what->fit || what->simulate);
     VG_TRY(vg_study_hold(comm, study, &lock));
     vg_status status = make(comm, study, what);
     vg_study_release(lock);
-    return status;
-}
-
-/* MPI is started after the study was read: a study with a fault costs no start. Every rank reads it and finds the same fault. */
-static vg_status collective(const char *path, const vg_study_overrides *overrides, const work *what)
-{
-    vg_comm *comm;
-    vg_study *study = NULL;
-    vg_interrupt_catch();
-    VG_TRY(vg_comm_start(&comm));
-    vg_log_rank(vg_comm_rank(comm), vg_comm_ranks(comm));
-    vg_status status = vg_comm_agree(comm, vg_command_study(path, overrides, &study));
-    if (status == VG_OK) {
-        study->how.keep_features = what->make_features && (what->fit || what->simulate);
-        vg_comm_set_stall(comm, study->stall);
-        status = work_on(comm, study, what);
-    }
-    if (status != VG_OK) { /* the same message on every rank: rank 0 says it, before mpirun sees another rank fail and ends all */
-        if (vg_comm_rank(comm) == 0)
-            vg_log(VG_LOG_ERROR, "%s", vg_message());
-        vg_fail(status, "%s", "");
-    }
-    vg_study_free(study);
-    vg_comm_finish(comm);
     return status;
 }
 
@@ -80,7 +59,8 @@ vg_status vg_command_run(int argc, char **argv)
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), VG_RESUME_OPTIONS(overrides), {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
-    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .fit = true, .report = true}) : VG_OK;
+    return proceed ? vg_command_collective(argv[0], &overrides, work_on, &(work){.make_features = true, .fit = true, .report = true})
+                   : VG_OK;
 }
 
 vg_status vg_command_features(int argc, char **argv)
@@ -99,7 +79,7 @@ vg_status vg_command_features(int argc, char **argv)
         {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
-    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true}) : VG_OK;
+    return proceed ? vg_command_collective(argv[0], &overrides, work_on, &(work){.make_features = true}) : VG_OK;
 }
 
 vg_status vg_command_fit(int argc, char **argv)
@@ -116,7 +96,7 @@ vg_status vg_command_fit(int argc, char **argv)
                                  {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
-    return proceed ? collective(argv[0], &overrides, &what) : VG_OK;
+    return proceed ? vg_command_collective(argv[0], &overrides, work_on, &what) : VG_OK;
 }
 
 vg_status vg_command_simulate(int argc, char **argv)
@@ -130,7 +110,7 @@ vg_status vg_command_simulate(int argc, char **argv)
     const vg_option options[] = {VG_STUDY_OPTIONS(overrides), {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
-    return proceed ? collective(argv[0], &overrides, &(work){.make_features = true, .simulate = true}) : VG_OK;
+    return proceed ? vg_command_collective(argv[0], &overrides, work_on, &(work){.make_features = true, .simulate = true}) : VG_OK;
 }
 
 vg_status vg_command_check(int argc, char **argv)

@@ -75,6 +75,7 @@ void vg_watch_listen(vg_comm *comm)
 vg_status vg_comm_border(vg_comm *comm)
 {
     const char *signal = vg_interrupted();
+    comm->traffic.borders++;
     if (comm->ranks > 1)
         vg_watch_listen(comm);
     if (signal != NULL)

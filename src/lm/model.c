@@ -8,6 +8,7 @@
 
 #include "model.h"
 #include "safetensors.h"
+#include "voxgrad_version.h"
 
 /* ---- where the weights lie ------------------------------------------------------------------------------------------ */
 
@@ -252,10 +253,16 @@ static const float *turn(const load *to, const vg_slot *slot)
     return to->values;
 }
 
+/* Whether device memory is the host's. */
+static bool is_cpu(const vg_model *model)
+{
+    return strncmp(model->device->name, "cpu", 3) == 0;
+}
+
 static vg_status put(const load *to, const vg_slot *slot, const float *values)
 {
     size_t bytes = (size_t)(slot->rows * slot->columns) * sizeof(float);
-    if (slot->role == VG_EMBEDDING)
+    if (slot->role == VG_EMBEDDING && !is_cpu(to->model))
         memcpy(to->model->host_embedding, values, bytes);
     return to->model->device->ops->up(to->model->device, slot->place, values, bytes);
 }
@@ -339,7 +346,6 @@ static vg_status fill(vg_model *model, const char *prefix, const vg_tensors *ten
     VG_GO(visit_all(&counting));
     VG_GO(VG_NEW(&to.values, largest, "weights of one tensor"));
     VG_GO(VG_NEW(&to.turned, turns(model) ? largest : 0, "weights of one tensor"));
-    VG_GO(VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings"));
     VG_GO(visit_all(&filling));
     VG_GO(put_angles(model));
     VG_GO(model->device->ops->sync(model->device));
@@ -380,12 +386,35 @@ static const char *find_prefix(const vg_family *family, const vg_tensors *tensor
     return vg_tensors_find(tensors, name) != NULL ? "" : family->prefix;
 }
 
-static vg_status take_device_memory(vg_model *model, size_t bytes)
+/* The node's copy of the weights, where there may be one; else there is a line in the log, and memory stays to be taken. */
+static void share_memory(vg_model *model, const char *folder, size_t bytes, bool *whole)
+{
+    uint32_t key = vg_crc32c(model->hash, VOXGRAD_COMMIT, strlen(VOXGRAD_COMMIT));
+    if (folder == NULL || !is_cpu(model) || model->stream != NULL)
+        return;
+    if (vg_node_copy_open(folder, key, bytes, &model->shared, whole) != VG_OK) {
+        vg_log(VG_LOG_INFO, "every rank holds the weights on its own: %s", vg_message());
+        return;
+    }
+    model->memory = vg_node_copy_data(model->shared);
+    vg_log(VG_LOG_DEBUG, "weights: the node's copy %s is %s", vg_node_copy_path(model->shared), *whole ? "there" : "made");
+}
+
+/* Memory for the weights; whole: they are there already. */
+static vg_status take_memory(vg_model *model, const char *folder, size_t bytes, bool *whole)
 {
     vg_arena arena = {.size = bytes};
-    VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
+    *whole = false;
+    share_memory(model, folder, bytes, whole);
+    arena.memory = model->memory;
+    if (model->shared == NULL)
+        VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
-    return take_weights(&arena, model);
+    VG_TRY(take_weights(&arena, model));
+    if (!is_cpu(model))
+        return VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings");
+    model->host_embedding = model->embedding;
+    return VG_OK;
 }
 
 /* Room for a block's largest tensor, to bring blocks by. */
@@ -419,37 +448,51 @@ static vg_status measure(vg_model *model, size_t *bytes)
     vg_arena paper = {.memory = (void *)256, .size = PTRDIFF_MAX};
     VG_TRY(take_weights(&paper, model));
     *bytes = paper.used;
-    model->bytes = paper.used + (size_t)(model->config.shape.vocabulary * model->config.shape.width) * sizeof(float);
+    model->bytes = paper.used;
+    if (!is_cpu(model))
+        model->bytes += (size_t)(model->config.shape.vocabulary * model->config.shape.width) * sizeof(float);
     return VG_OK;
 }
 
-/* All blocks in memory, or one at a time, as the limit says; takes that memory. */
-static vg_status settle(vg_model *model, int64_t limit)
+/* All blocks in memory, or one at a time, as the limit says. */
+static vg_status settle(vg_model *model, int64_t limit, size_t *bytes)
 {
-    size_t bytes;
-    VG_TRY(measure(model, &bytes));
+    VG_TRY(measure(model, bytes));
     if (limit > 0 && model->bytes > (size_t)limit) {
         VG_TRY(VG_NEW(&model->stream, 1, "model"));
         model->stream->held = -1;
-        VG_TRY(measure(model, &bytes));
+        VG_TRY(measure(model, bytes));
         VG_TRY(make_stream(model));
     }
     if (limit > 0 && model->bytes > (size_t)limit)
         return vg_fail(VG_NO_MEMORY, "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
                        1e-6 * (double)model->bytes, (long long)model->config.shape.layers, 1e-6 * (double)limit);
-    return take_device_memory(model, bytes);
+    return VG_OK;
+}
+
+/* The weights, in memory. What the model is has been hashed before. */
+static vg_status place_weights(vg_model *model, const vg_model_options *options, const char *prefix, const vg_tensors *tensors)
+{
+    size_t bytes;
+    bool whole;
+    VG_TRY(settle(model, options->memory, &bytes));
+    VG_TRY(take_memory(model, options->share, bytes, &whole));
+    if (whole)
+        return VG_OK;
+    VG_TRY(fill(model, prefix, tensors, options->seed));
+    return model->shared != NULL ? vg_node_copy_seal(model->shared) : VG_OK;
 }
 
 static vg_status draw_model(vg_model *model, const vg_model_options *options)
 {
     model->hash = vg_crc32c(model->hash, &options->seed, sizeof options->seed);
-    VG_TRY(settle(model, options->memory));
+    VG_TRY(place_weights(model, options, "", NULL));
     if (model->stream != NULL) {
         model->stream->random = true;
         model->stream->seed = options->seed;
         model->stream->prefix = "";
     }
-    return fill(model, "", NULL, options->seed);
+    return VG_OK;
 }
 
 static uint32_t hash_file(uint32_t crc, const vg_file *file)
@@ -476,10 +519,9 @@ static vg_status open_model(vg_model *model, const char *folder, const vg_model_
     const char *prefix = find_prefix(model->config.family, tensors);
     *c = (check){.tensors = tensors, .config = &model->config, .folder = folder};
     VG_TRY(check_files(model, prefix, c));
-    VG_TRY(settle(model, options->memory));
-    VG_TRY(fill(model, prefix, tensors, 0));
     for (int64_t i = 0; i < tensors->file_count; i++)
         model->hash = hash_file(model->hash, &tensors->files[i]);
+    VG_TRY(place_weights(model, options, prefix, tensors));
     if (model->stream != NULL) {
         model->stream->prefix = prefix;
         model->stream->tensors = *tensors;
@@ -523,15 +565,17 @@ void vg_model_close(vg_model *model)
 {
     if (model == NULL)
         return;
-    if (model->memory != NULL)
+    if (model->host_embedding != model->embedding)
+        free(model->host_embedding);
+    if (model->shared == NULL && model->memory != NULL)
         model->device->ops->free(model->device, model->memory);
+    vg_node_copy_free(model->shared);
     if (model->stream != NULL) {
         vg_tensors_close(&model->stream->tensors);
         free(model->stream->values);
         free(model->stream->turned);
     }
     free(model->stream);
-    free(model->host_embedding);
     free(model->blocks);
     free(model);
 }

@@ -114,6 +114,17 @@ typedef struct {
     int64_t held;           /* the block that is there; -1: none */
 } vg_stream;
 
+/* One copy a node of a model's weights, in `folder` (node_copy.c). `key` says whose. *whole: it is there, and may be read alone; else the
+ * caller writes all of `data` (page-aligned, bytes), then seals it. To be given to vg_node_copy_free, which removes a copy that is not
+ * sealed or that nobody else uses. Errors, all of which a copy of one's own is the way out of: VG_NO_SPACE, VG_INVALID (the folder, or a
+ * file that is another user's), VG_NO_MEMORY. */
+typedef struct vg_node_copy vg_node_copy;
+vg_status vg_node_copy_open(const char *folder, uint32_t key, size_t bytes, vg_node_copy **copy, bool *whole);
+vg_status vg_node_copy_seal(vg_node_copy *copy);
+void *vg_node_copy_data(const vg_node_copy *copy);
+const char *vg_node_copy_path(const vg_node_copy *copy);
+void vg_node_copy_free(vg_node_copy *copy);
+
 struct vg_model {
     vg_device *device;
     vg_config config;
@@ -121,12 +132,13 @@ struct vg_model {
     vg_stream *stream;      /* NULL: all blocks are there */
     size_t bytes;           /* device and host memory that it holds */
     float *memory;          /* device: all that follows */
+    vg_node_copy *shared;   /* whose data `memory` is, or NULL */
     float *embedding, *position;
     vg_norm_weights final_norm;
     vg_linear head;
     vg_block *blocks;       /* host array, (layers) */
     float *cosine, *sine;   /* (positions, rotary / 2) */
-    float *host_embedding;  /* host */
+    float *host_embedding;  /* host; on the CPU, `embedding` itself */
     int64_t before, stride; /* numbers before the blocks, and of one block, in `memory` */
     uint32_t hash;
 };

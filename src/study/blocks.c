@@ -67,22 +67,6 @@ vg_status vg_load_note(vg_comm *comm, const char *stage, double seconds, double 
     return status;
 }
 
-/* The smallest limit of this process's control groups (version 2, then 1), or what the machine has. */
-static int64_t machine_memory(void)
-{
-    static const char *const files[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-    int64_t least = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        FILE *file = fopen(files[i], "r");
-        long long limit;
-        if (file != NULL && fscanf(file, "%lld", &limit) == 1 && limit > 0 && limit < least)
-            least = limit;
-        if (file != NULL)
-            fclose(file);
-    }
-    return least;
-}
-
 int vg_thread_count(const vg_study *study, const vg_comm *comm)
 {
     cpu_set_t mine;
@@ -98,7 +82,7 @@ int64_t vg_memory_limit(const vg_study *study, int local_ranks)
 {
     if (study->memory > 0)
         return study->memory;
-    return (int64_t)(0.8 * (double)machine_memory()) / local_ranks;
+    return (int64_t)(0.8 * (double)vg_machine_memory("")) / local_ranks;
 }
 
 vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes)

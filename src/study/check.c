@@ -15,6 +15,7 @@ typedef struct {
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
     planned_space *planned; /* (spaces) */
+    int64_t nuisance;       /* columns of those that are nuisance */
     double flops, engine_bytes, model_bytes, fit_bytes;
     const vg_rates *rates;
     vg_cost cost;
@@ -71,6 +72,16 @@ static int64_t count_words(const vg_attribution *attribution, int64_t output, in
     return most;
 }
 
+static bool is_nuisance(const vg_study *study, const vg_output *output)
+{
+    char name[300];
+    snprintf(name, sizeof name, "%s/%s", output->name, output->layer);
+    for (int64_t i = 0; i < study->nuisance.space_count; i++)
+        if (strcmp(study->nuisance.spaces[i], *output->layer != '\0' ? name : output->name) == 0)
+            return true;
+    return false;
+}
+
 static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
                              FILE *out)
 {
@@ -97,6 +108,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                                           .method = outputs[o].method,
                                           .columns = outputs[o].columns};
             status = add_space(e, &named, count_words(attribution, o, outputs[o].columns));
+            e->nuisance += is_nuisance(study, &outputs[o]) ? outputs[o].columns : 0;
         }
         for (int64_t o = 0; o < count; o++)
             e->feature_bytes += stories->stories[s].count * outputs[o].columns * 5;
@@ -168,8 +180,9 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
-/* The designs' columns of all spaces, and of those that are cut for families of equal size again (as wide while they are factored). */
-static vg_status list_columns(const vg_study *study, const estimate *e, int64_t **columns, int64_t *count)
+/* The columns of all designs, as a fit lists them (vg_fit_shape): `each` of a space, of which all but the first have the nuisance beside
+ * them. Spaces that are cut for families of equal size come again, as wide while they are factored. A new list. */
+static vg_status list_designs(const vg_study *study, const estimate *e, int64_t each, int64_t **columns, int64_t *spaces)
 {
     const vg_align_options options = vg_align_of(study, 0);
     fit_job job = {.study = study, .space_count = e->spaces};
@@ -178,11 +191,11 @@ static vg_status list_columns(const vg_study *study, const estimate *e, int64_t 
         job.spaces[i].any = &e->planned[i].named;
     vg_status status = vg_families_cut(&job);
     if (status == VG_OK)
-        status = VG_NEW(columns, job.space_count, "spaces");
-    *count = job.space_count;
+        status = VG_NEW(columns, job.space_count * each, "spaces");
+    *spaces = job.space_count;
     for (int64_t i = 0; i < job.space_count; i++) {
-        if (status == VG_OK)
-            (*columns)[i] = vg_align_columns(&options, job.spaces[i].any->columns);
+        for (int64_t j = 0; status == VG_OK && j < each; j++)
+            (*columns)[i * each + j] = vg_align_columns(&options, job.spaces[i].any->columns + (j > 0 ? e->nuisance : 0));
         vg_families_uncut(&job.spaces[i]);
     }
     free(job.spaces);
@@ -215,31 +228,32 @@ static vg_status add_profile(const vg_study *study, estimate *e, const vg_ridge_
     return VG_OK;
 }
 
-/* Of all subjects together; a nuisance as a band is about as much again for each draw of penalties. */
+/* Of all subjects together. */
 static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
 {
     const vg_ridge_plan plan = plan_of(study, folds);
     vg_ridge_cost cost;
     int64_t *columns = NULL, count;
     bool banded = study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0;
-    VG_TRY(list_columns(study, e, &columns, &count));
-    vg_status status = vg_ridge_estimate(&plan, columns, count, &cost);
+    int64_t each = banded ? 1 + study->nuisance.draws : 1;
+    VG_TRY(list_designs(study, e, each, &columns, &count));
+    const vg_fit_shape shape = {
+        .columns = columns, .spaces = count, .each = each, .voxels = voxels->total, .most = voxels->most, .shifts = study->null.shifts};
+    vg_status status = vg_ridge_estimate(&plan, columns, count * each, &cost);
     if (status == VG_OK)
-        status = vg_cost_fit(&plan, columns, count, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
-                             &e->cost);
+        status = vg_cost_fit(&plan, &shape, (double)vg_memory_limit(study, 1), &e->cost);
     free(columns);
     VG_TRY(status);
-    double times = banded ? 1 + (double)study->nuisance.draws : 1;
-    e->cost.design_flops *= times;
-    e->cost.fit_flops *= times;
     fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels->total,
-            (long long)count, cost.voxel_flops * (double)voxels->total / 1e9, cost.design_flops / 1e9);
+            (long long)count, e->cost.fit_flops / 1e9, e->cost.design_flops / 1e9);
     if (banded)
-        fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
+        fprintf(out, "nuisance: %lld columns beside each space, in %lld draws of penalties%s\n", (long long)e->nuisance,
+                (long long)study->nuisance.draws, study->nuisance.file_count > 0 ? "; columns of files are not counted" : "");
     VG_TRY(add_profile(study, e, &plan, voxels->total, out));
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
     e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
-    return vg_null_check(study, voxels->shortest, voxels->most, cost.voxel_flops * (double)voxels->total, out);
+    return vg_null_check(study, voxels->shortest, voxels->most,
+                         study->null.shifts > 0 ? e->cost.shift_flops / (double)study->null.shifts : 0, out);
 }
 
 /* As a subject's runs have it. */
@@ -389,7 +403,7 @@ static vg_status bench_fit(const vg_study *study, vg_device *device, const vg_be
         status = make_folds(study, &runs, &folds);
     if (status == VG_OK) {
         const vg_ridge_plan plan = plan_of(study, folds);
-        status = vg_bench_fit(&plan, device, columns, rates);
+        status = vg_bench_fit(&plan, device, columns, runs.voxels, runs.voxels * study->responses.subject_count, rates);
     }
     vg_folds_free(folds);
     free_runs(&runs);
@@ -407,8 +421,9 @@ vg_status vg_study_bench(const vg_study *study, FILE *out)
         status = bench_fit(study, device, &columns, &rates);
     if (status == VG_OK)
         fprintf(out,
-                "{\"device\": \"%s\", \"unit\": \"core-seconds a GFLOP\", \"features\": %.5g, \"factorisations\": %.5g, \"fits\": %.5g}\n",
-                device->name, rates.features, rates.designs, rates.fits);
+                "{\"device\": \"%s\", \"unit\": \"core-seconds a GFLOP\", \"features\": %.5g, \"factorisations\": %.5g, \"fits\": %.5g, "
+                "\"shifts\": %.5g}\n",
+                device->name, rates.features, rates.designs, rates.fits, rates.shifts);
     vg_device_close(device);
     return status;
 }

@@ -9,7 +9,7 @@
 #include "run.h"
 
 /* Of jobs/demo and jobs/alice.yaml, which are small (bench/results/scaling.md). */
-static const vg_rates standard = {.features = 0.028, .designs = 0.044, .fits = 0.015};
+static const vg_rates standard = {.features = 0.025, .designs = 0.038, .fits = 0.018, .shifts = 0.018};
 static const double BASE_BYTES = 32e6; /* the program, its libraries, MPI: a study of almost nothing, measured */
 enum { TILE = 4096 };                  /* responses that a fit reads at once */
 static const double LONG_ENOUGH = 2.0; /* s a measurement */
@@ -26,45 +26,82 @@ vg_status vg_rates_read(const char *path, vg_rates *rates)
     rates->features = json_number_value(json_object_get(root, "features"));
     rates->designs = json_number_value(json_object_get(root, "factorisations"));
     rates->fits = json_number_value(json_object_get(root, "fits"));
+    rates->shifts = json_number_value(json_object_get(root, "shifts"));
     json_decref(root);
-    if (!(rates->features >= 0) || !(rates->designs > 0) || !(rates->fits > 0))
+    if (!(rates->features >= 0) || !(rates->designs > 0) || !(rates->fits > 0) || !(rates->shifts > 0))
         return vg_fail(VG_INVALID,
-                       "%s: has no features, factorisations, fits: core-seconds a GFLOP; \"voxgrad bench study STUDY\" writes them", path);
+                       "%s: has no features, factorisations, fits, shifts: core-seconds a GFLOP; \"voxgrad bench study STUDY\" writes them",
+                       path);
     return VG_OK;
 }
 
 /* ---- prediction ------------------------------------------------------------------------------------------------------------------------
  */
 
-/* As many spaces at once as the plan will take; as fit.c, for one group of subjects. most: voxels of a subject. */
-static vg_status choose_chunk(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t most, double memory, double *bytes,
-                              double *least)
+/* Eigenvectors that the splits of `count` spaces keep: of each outer fold and draw (split.c), at most 128 MB a space. */
+static double split_bytes(const vg_ridge_plan *plan, const vg_fit_shape *shape, int64_t count)
+{
+    double bytes = 0, rows = (double)plan->folds->rows;
+    for (int64_t i = 0; shape->each > 1 && i < count; i++) {
+        double side = fmin((double)shape->columns[i * shape->each + 1], rows);
+        bytes += fmin(8 * side * side * (double)(plan->folds->outer_count * (shape->each - 1)), 128e6);
+    }
+    return bytes;
+}
+
+/* Of a fit of the first `count` spaces together: while it plans (whole tiles), and as it will be (a subject has fewer voxels than a tile).
+ */
+static vg_status chunk_bytes(const vg_ridge_plan *plan, const vg_fit_shape *shape, int64_t count, double *planned, double *bytes)
 {
     vg_ridge_cost cost;
-    int64_t widest = 0, chunk = count;
-    for (int64_t i = 0; i < count; i++)
-        widest = columns[i] > columns[widest] ? i : widest;
-    VG_TRY(vg_ridge_estimate(plan, &columns[widest], 1, &cost));
-    double share = most < cost.tile ? (double)most / (double)cost.tile : 1.0;
-    *least = cost.design_bytes + fmax(cost.build_bytes, share * cost.fit_bytes);
-    VG_TRY(vg_ridge_estimate(plan, columns, chunk, &cost));
-    while (chunk > 1 && cost.design_bytes + cost.build_bytes + cost.fit_bytes > 0.5 * memory) {
-        chunk = (chunk + 1) / 2;
-        VG_TRY(vg_ridge_estimate(plan, columns, chunk, &cost));
-    }
-    *bytes = cost.design_bytes + fmax(cost.build_bytes, share * cost.fit_bytes);
+    VG_TRY(vg_ridge_estimate(plan, shape->columns, count * shape->each, &cost));
+    int64_t widest = shape->shifts > 0 ? shape->voxels : shape->most;
+    double share = fmin(1.0, (double)widest / (double)cost.tile), splits = split_bytes(plan, shape, count);
+    *planned = cost.design_bytes + cost.build_bytes + cost.fit_bytes + splits;
+    *bytes = cost.design_bytes + splits + fmax(cost.build_bytes, share * cost.fit_bytes);
     return VG_OK;
 }
 
-vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t voxels, int64_t most, int64_t shifts,
-                      double memory, vg_cost *total)
+/* As many spaces at once as the plan will take; as fit.c, for one group of subjects. */
+static vg_status choose_chunk(const vg_ridge_plan *plan, const vg_fit_shape *shape, double memory, double *bytes, double *least)
+{
+    int64_t chunk = shape->spaces;
+    double planned;
+    VG_TRY(chunk_bytes(plan, shape, 1, &planned, least));
+    VG_TRY(chunk_bytes(plan, shape, chunk, &planned, bytes));
+    while (chunk > 1 && planned > 0.5 * memory) {
+        chunk = (chunk + 1) / 2;
+        VG_TRY(chunk_bytes(plan, shape, chunk, &planned, bytes));
+    }
+    *least = fmin(*least, *bytes);
+    return VG_OK;
+}
+
+/* What a shift fits: each space, or each draw of it with the nuisance. */
+static vg_status shift_flops(const vg_ridge_plan *plan, const vg_fit_shape *shape, double *flops)
 {
     vg_ridge_cost cost;
-    double tile = (double)plan->folds->rows * (double)(most < TILE ? most : TILE) * 4 * 2, bytes, least;
-    VG_TRY(vg_ridge_estimate(plan, columns, count, &cost));
-    total->design_flops += cost.design_flops;
-    total->fit_flops += cost.voxel_flops * (double)voxels * (double)(1 + shifts);
-    VG_TRY(choose_chunk(plan, columns, count, most, memory, &bytes, &least));
+    int64_t *columns, count = 0;
+    VG_TRY(VG_NEW(&columns, shape->spaces * shape->each, "spaces"));
+    for (int64_t i = 0; i < shape->spaces * shape->each; i++)
+        if (shape->each == 1 || i % shape->each > 0)
+            columns[count++] = shape->columns[i];
+    vg_status status = vg_ridge_estimate(plan, columns, count, &cost);
+    free(columns);
+    *flops = cost.voxel_flops * (double)shape->voxels * (double)shape->shifts;
+    return status;
+}
+
+vg_status vg_cost_fit(const vg_ridge_plan *plan, const vg_fit_shape *shape, double memory, vg_cost *total)
+{
+    vg_ridge_cost cost;
+    int64_t widest = shape->shifts > 0 ? shape->voxels : shape->most;
+    double tile = (double)plan->folds->rows * (double)(widest < TILE ? widest : TILE) * 4 * 2, bytes, least;
+    VG_TRY(vg_ridge_estimate(plan, shape->columns, shape->spaces * shape->each, &cost));
+    total->design_flops = cost.design_flops;
+    total->fit_flops = cost.voxel_flops * (double)shape->voxels;
+    VG_TRY(shift_flops(plan, shape, &total->shift_flops));
+    VG_TRY(choose_chunk(plan, shape, memory, &bytes, &least));
     total->fit_bytes = bytes + tile;
     total->least_bytes = least + tile;
     return VG_OK;
@@ -73,7 +110,7 @@ vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t
 vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memory, FILE *out)
 {
     double features = 1e-9 * cost->feature_flops * rates->features, designs = 1e-9 * cost->design_flops * rates->designs;
-    double fits = 1e-9 * cost->fit_flops * rates->fits, total = features + designs + fits;
+    double fits = 1e-9 * (cost->fit_flops * rates->fits + cost->shift_flops * rates->shifts), total = features + designs + fits;
     double needed = BASE_BYTES + fmax(cost->engine_bytes, cost->fit_bytes),
            least = BASE_BYTES + fmax(cost->engine_bytes, cost->least_bytes);
     fprintf(out,
@@ -186,30 +223,68 @@ vg_status vg_bench_features(const vg_study *study, vg_device *device, double *ra
     return status;
 }
 
-static vg_status random_samples(int64_t rows, int64_t columns, vg_samples *samples)
+/* falls: columns j of size sqrt(columns) / j^2. The time of a fit goes with the rank of the penalties' products, and that with how far the
+ * directions of the features differ in size: delayed columns of a language model have a rank of 11 to 14 (jobs/demo), these 12 to 14,
+ * columns of one size 9 to 11. */
+static vg_status random_samples(int64_t rows, int64_t columns, bool falls, vg_samples *samples)
 {
     float *data;
     int64_t total;
     VG_TRY(vg_multiply(rows, columns, "numbers of a measurement", &total));
     VG_TRY(VG_NEW(&data, total, "numbers of a measurement"));
     for (int64_t i = 0; i < total; i++)
-        data[i] = (float)vg_random_normal(0, VG_RANDOM_TEST, (uint64_t)i);
+        data[i] = (float)(vg_random_normal(0, VG_RANDOM_TEST, (uint64_t)i) *
+                          (falls ? sqrt((double)columns) / pow((double)(i % columns + 1), 2) : 1.0));
     *samples = (vg_samples){VG_F32, data, rows, columns, columns};
     return VG_OK;
 }
 
-vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, vg_rates *rates)
+/* Fits of tiles of `voxels`, until it is long enough: the rate. all: with everything that is asked of the observed responses; else the
+ * scores alone, as of a shift. */
+static vg_status measure_fits(const vg_device *device, const vg_ridge_plan *plan, vg_ridge_design *const *designs, int64_t count,
+                              int64_t voxels, bool all, double voxel_flops, double *rate)
+{
+    const int64_t outer = plan->folds->outer_count, each = (2 + 3 * outer) * voxels;
+    vg_ridge_result results[VG_BENCH_SPACES] = {0};
+    vg_samples responses = {0};
+    double *scores = NULL, began = 0;
+    int64_t times = -1; /* the first is not counted */
+    vg_status status;
+    VG_GO(random_samples(plan->folds->rows, voxels, false, &responses));
+    VG_GO(VG_NEW(&scores, count * each, "scores"));
+    for (int64_t i = 0; i < count; i++) {
+        double *at = scores + i * each;
+        results[i] = (vg_ridge_result){.score = at, .ld = voxels};
+        if (all)
+            results[i] = (vg_ridge_result){.score = at,
+                                           .r2 = at + voxels,
+                                           .alpha = at + 2 * voxels,
+                                           .inner_score = at + (2 + outer) * voxels,
+                                           .fold_score = at + (2 + 2 * outer) * voxels,
+                                           .ld = voxels};
+    }
+    for (; times <= 0 || spent(device) - began < LONG_ENOUGH; times++) {
+        VG_GO(vg_ridge_fit(designs, count, responses, NULL, results));
+        began = times < 0 ? spent(device) : began;
+    }
+    *rate = (spent(device) - began) / (1e-9 * voxel_flops * (double)voxels * (double)times);
+done:
+    free((void *)responses.data);
+    free(scores);
+    return status;
+}
+
+vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, int64_t most, int64_t voxels,
+                       vg_rates *rates)
 {
     vg_ridge_design *designs[VG_BENCH_SPACES] = {NULL};
-    vg_ridge_result results[VG_BENCH_SPACES] = {0};
     vg_ridge_cost cost;
-    vg_samples responses = {0};
-    double *scores = NULL, began = spent(device);
-    int64_t made = 0, times = 0, rows = plan->folds->rows;
+    double began = spent(device);
+    int64_t made = 0, rows = plan->folds->rows;
     vg_status status = VG_OK;
     for (; made < columns->count && (made == 0 || spent(device) - began < LONG_ENOUGH); made++) {
         vg_samples features;
-        VG_GO(random_samples(rows, columns->columns[made], &features));
+        VG_GO(random_samples(rows, columns->columns[made], true, &features));
         double since = spent(device);
         status = vg_ridge_design_create(device, plan, features, &designs[made]);
         rates->designs += spent(device) - since;
@@ -219,18 +294,10 @@ vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_be
     }
     VG_GO(vg_ridge_estimate(plan, columns->columns, made, &cost));
     rates->designs /= 1e-9 * cost.design_flops;
-    VG_GO(random_samples(rows, cost.tile, &responses));
-    VG_GO(VG_NEW(&scores, made * cost.tile, "scores"));
-    for (int64_t i = 0; i < made; i++)
-        results[i] = (vg_ridge_result){.score = scores + i * cost.tile, .ld = cost.tile};
-    began = spent(device);
-    for (; times == 0 || spent(device) - began < LONG_ENOUGH; times++)
-        VG_GO(vg_ridge_fit(designs, made, responses, NULL, results));
-    rates->fits = (spent(device) - began) / (1e-9 * cost.voxel_flops * (double)cost.tile * (double)times);
+    VG_GO(measure_fits(device, plan, designs, made, most < cost.tile ? most : cost.tile, true, cost.voxel_flops, &rates->fits));
+    VG_GO(measure_fits(device, plan, designs, made, voxels < cost.tile ? voxels : cost.tile, false, cost.voxel_flops, &rates->shifts));
 done:
     for (int64_t i = 0; i < VG_BENCH_SPACES; i++)
         vg_ridge_design_free(designs[i]);
-    free((void *)responses.data);
-    free(scores);
     return status;
 }

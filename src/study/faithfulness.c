@@ -235,8 +235,10 @@ static vg_status read_blocks(job *j)
     for (int64_t s = 0; s < j->study->story_count; s++) {
         int64_t count = vg_attribution_blocks(j->explained.attributions[s], &blocks);
         for (int64_t b = 0; b < count; b++, unit++)
-            if (is_mine(j, unit))
+            if (is_mine(j, unit)) {
                 VG_TRY(read_block(j, s, b, before));
+                VG_TRY(vg_comm_border(j->comm));
+            }
         vg_attribution_rest(j->explained.attributions[s]);
         before += j->explained.passages[s].words;
     }

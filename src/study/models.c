@@ -200,6 +200,18 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
     return status == VG_OK ? VG_OK : vg_fail_within(status, "story %s: ", study->stories[s].name);
 }
 
+/* Where the ranks of a node share a copy of the weights: its own temporary folder. */
+static const char *node_folder(const vg_study *study)
+{
+    static const char *const names[] = {"SLURM_TMPDIR", "TMPDIR"};
+    if (study->how.node_ranks < 2)
+        return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]) != NULL && *getenv(names[i]) != '\0')
+            return getenv(names[i]);
+    return "/tmp";
+}
+
 vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
                             const char *planned, vg_explained *explained)
 {
@@ -210,6 +222,7 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
                                       .precision = strcmp(model->precision, "tf32") == 0   ? VG_TF32
                                                    : strcmp(model->precision, "bf16") == 0 ? VG_BF16
                                                                                            : VG_FLOAT32,
+                                      .share = node_folder(study),
                                       .memory = share > 1 ? (int64_t)(0.8 * (double)share) : 1};
     vg_tokenizer *tokenizer = NULL;
     vg_space_request *requests = NULL;

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -95,17 +96,6 @@ void vg_study_release(vg_store_lock *lock)
     vg_store_lock_free(lock);
 }
 
-/* One object a rank: {"rank": 0, "host": ..., "device": ..., "threads": ...}. */
-static json_t *describe_ranks(const char *all, const size_t *sizes, int ranks)
-{
-    json_t *list = json_array();
-    for (int r = 0; r < ranks; r++) {
-        json_array_append_new(list, json_pack("{s:i, s:s%}", "rank", r, "where", all, sizes[r]));
-        all += sizes[r];
-    }
-    return list;
-}
-
 /* Where the surfaces lie on this machine: [left, right], null for none; what a later "voxgrad report" draws the brain by. */
 static json_t *describe_surfaces(const vg_study *study)
 {
@@ -145,41 +135,70 @@ static vg_status write_note(const vg_study *study, const char *stage, const char
     return status;
 }
 
-/* System calls that read and wrote so far, as Linux counts them; 0 where it does not say. */
-static void count_calls(long long *reads, long long *writes)
+/* The number after `name` in a file of /proc; 0 where there is none. */
+static long long find_number(const char *path, const char *name)
 {
-    char line[128];
-    FILE *file = fopen("/proc/self/io", "r");
-    *reads = *writes = 0;
+    char line[256];
+    long long number = 0;
+    FILE *file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "syscr: %lld", reads) != 1)
-            sscanf(line, "syscw: %lld", writes);
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtoll(line + strlen(name), NULL, 10);
     if (file != NULL)
         fclose(file);
+    return number;
 }
 
-/* {"ranks": n, "where": [...]}; on ranks but 0 NULL. Collective. */
-static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry)
+static double seconds_of(struct timeval time)
 {
-    char mine[512], host[256] = "";
-    void *all = NULL;
-    int ranks = vg_comm_ranks(comm);
-    size_t *sizes;
-    *entry = NULL;
-    long long reads, writes;
+    return (double)time.tv_sec + 1e-6 * (double)time.tv_usec;
+}
+
+/* This rank: where it runs, and what it took since it began: core-seconds, the most memory it held, blocks, what it sent, its file
+ * operations. As JSON; a new string. */
+static vg_status describe_rank(vg_comm *comm, const vg_device *device, char **text)
+{
+    char where[512], host[256] = "";
+    /* not getrusage's ru_maxrss: that is the process's that started this one, where it held more */
+    long long reads = find_number("/proc/self/io", "syscr:"), writes = find_number("/proc/self/io", "syscw:");
+    long long peak = 1024 * find_number("/proc/self/status", "VmHWM:");
+    struct rusage used;
     vg_comm_traffic traffic = vg_comm_get_traffic(comm);
     gethostname(host, sizeof host - 1);
-    count_calls(&reads, &writes);
-    snprintf(mine, sizeof mine,
-             "%s, process %ld, %s; so far %lld messages, %lld bytes sent, %lld collective calls, %lld reads, %lld writes", host,
-             (long)getpid(), device->name, (long long)traffic.messages, (long long)traffic.bytes, (long long)traffic.collectives, reads,
-             writes);
-    VG_AGREE(comm, VG_NEW(&sizes, ranks, "ranks"));
-    vg_status status = vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes);
-    if (status == VG_OK && vg_comm_rank(comm) == 0) {
-        *entry = json_pack("{s:i}", "ranks", ranks);
-        json_object_set_new(*entry, "where", describe_ranks(all, sizes, ranks));
+    snprintf(where, sizeof where, "%s, process %ld, %s", host, (long)getpid(), device->name);
+    getrusage(RUSAGE_SELF, &used);
+    json_t *entry = json_pack("{s:i, s:s%, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rank", vg_comm_rank(comm), "where", where,
+                              vg_utf8_valid(where, strlen(where)), "core_seconds", seconds_of(used.ru_utime) + seconds_of(used.ru_stime),
+                              "peak_bytes", (json_int_t)peak, "blocks", (json_int_t)traffic.borders, "messages",
+                              (json_int_t)traffic.messages, "bytes_sent", (json_int_t)traffic.bytes, "collective_calls",
+                              (json_int_t)traffic.collectives, "read_calls", (json_int_t)reads, "write_calls", (json_int_t)writes);
+    *text = entry != NULL ? json_dumps(entry, JSON_COMPACT) : NULL;
+    json_decref(entry);
+    return *text != NULL ? VG_OK : vg_fail(VG_NO_MEMORY, "no memory for a note on this rank");
+}
+
+/* {"ranks": n, "where": [one object a rank]}; on ranks but 0 NULL. Collective. */
+static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry)
+{
+    char *mine = NULL;
+    void *all = NULL;
+    int ranks = vg_comm_ranks(comm);
+    size_t *sizes = NULL;
+    *entry = NULL;
+    vg_status status = VG_NEW(&sizes, ranks, "ranks");
+    if (status == VG_OK)
+        status = describe_rank(comm, device, &mine);
+    VG_AGREE_GO(comm, status);
+    VG_GO(vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes));
+    if (vg_comm_rank(comm) == 0) {
+        json_t *list = json_array();
+        const char *at = all;
+        for (int r = 0; r < ranks; at += sizes[r++])
+            json_array_append_new(list, json_loadb(at, sizes[r], 0, NULL));
+        *entry = json_pack("{s:i, s:o}", "ranks", ranks, "where", list);
     }
+done:
+    free(mine);
     free(all);
     free(sizes);
     return status;

@@ -19,6 +19,9 @@ int vg_thread_count(const vg_study *study, const vg_comm *comm);
 /* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
 int64_t vg_memory_limit(const vg_study *study, int local_ranks);
 
+/* What the machine has, or the least that this process's control groups let it have. root: before /proc and /sys, "" but in tests. */
+int64_t vg_machine_memory(const char *root);
+
 /* The least that any rank may take, so that all make the same plan. Collective. */
 vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes);
 
@@ -123,16 +126,24 @@ vg_status vg_features_current(vg_comm *comm, const vg_study *study, const vg_sto
 
 /* ---- cost (cost.c) ------------------------------------------------------------------------------------------------------ */
 
-/* Core-seconds a GFLOP (seconds, on a GPU). */
+/* Core-seconds a GFLOP (seconds, on a GPU): of the features, of factorisations, of fits to a subject's tiles, and of those to the null's
+ * shifts, whose tiles hold many subjects' voxels. */
 typedef struct {
-    double features, designs, fits;
+    double features, designs, fits, shifts;
 } vg_rates;
 
 /* Counted work and memory of a study; what the factorisations take is of every rank. */
 typedef struct {
     double feature_flops, engine_bytes; /* with the weights */
-    double design_flops, fit_flops, fit_bytes, least_bytes;
+    double design_flops, fit_flops, shift_flops, fit_bytes, least_bytes;
 } vg_cost;
+
+/* What is fitted: `each` designs a space (its own and, with a nuisance as a band, one a draw), columns (spaces, each); voxels of all
+ * subjects and of the largest; shifts of the null. */
+typedef struct {
+    const int64_t *columns;
+    int64_t spaces, each, voxels, most, shifts;
+} vg_fit_shape;
 
 /* Columns of some of a study's designs, for a measurement. */
 enum { VG_BENCH_SPACES = 16 };
@@ -143,16 +154,15 @@ typedef struct {
 /* The rates of a file that `voxgrad bench study` wrote; NULL: the program's own. */
 vg_status vg_rates_read(const char *path, vg_rates *rates);
 
-/* voxels: of all subjects; most: of one. */
-vg_status vg_cost_fit(const vg_ridge_plan *plan, const int64_t *columns, int64_t count, int64_t voxels, int64_t most, int64_t shifts,
-                      double memory, vg_cost *total);
+vg_status vg_cost_fit(const vg_ridge_plan *plan, const vg_fit_shape *shape, double memory, vg_cost *total);
 
 /* Prints time and memory. Errors: VG_NO_MEMORY (what is needed at least is more than `memory`). */
 vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memory, FILE *out);
 
-/* Runs a few blocks of the study's features, and fits of random numbers of its shapes. */
+/* Runs a few blocks of the study's features, and fits of random numbers of its shapes: tiles of `most` voxels, and of `voxels`. */
 vg_status vg_bench_features(const vg_study *study, vg_device *device, double *rate, vg_bench_columns *columns);
-vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, vg_rates *rates);
+vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_bench_columns *columns, int64_t most, int64_t voxels,
+                       vg_rates *rates);
 
 /* ---- the null of the stimulus (null.c) ------------------------------------------------------------------------------- */
 

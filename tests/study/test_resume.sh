@@ -5,7 +5,9 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 several && cd study || exit 1
+began=$EPOCHREALTIME
 "$VG_PROGRAM" run -q -o whole study.yaml >table || fault "an undisturbed run failed"
+took=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN {print b - a}')
 
 # launch N ARGUMENTS...: begins voxgrad on N ranks in the background; sets $launcher and $members, the processes of its ranks.
 launch() {
@@ -50,9 +52,8 @@ same() {
 }
 
 # ---- killed, again and again ------------------------------------------------------------------------------------------------------------
-instants=25
-[[ $VG_BUILD != *asan* ]] || instants=8
-read -r -a waits <<<"$(awk -v n=$instants 'BEGIN {srand(20240607); for (i = 0; i < n; i++) printf "%.3f ", 0.15 + 1.6 * rand()}')"
+instants=${VG_KILLS:-10} # VG_KILLS=25: as often as was promised once (bench/results/soak.md)
+read -r -a waits <<<"$(awk -v n="$instants" -v took="$took" 'BEGIN {srand(20240607); for (i = 0; i < n; i++) printf "%.3f ", took * (0.1 + 1.4 * rand())}')"
 finished=0
 for i in "${!waits[@]}"; do
     launch $((i % 3 + 1)) run -o out study.yaml

@@ -18,7 +18,7 @@ says() { [[ "$output" == *"$1"* ]] || fault "expected \"$1\" in: $output"; }
 
 mapfile -d '' scripts < <(find . -path ./build -prune -o -path ./results -prune -o -type f \( -name '*.sh' -o -name '*.sbatch' -o -path ./.ci/run \) -print0)
 [ "${#scripts[@]}" -ge 6 ] || fault "found only ${#scripts[@]} scripts"
-for script in jobs/demo.sh jobs/get-data.sh jobs/packages.sh jobs/submit.sh jobs/voxgrad.sbatch jobs/array.sbatch bench/soak.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh .ci/run; do
+for script in jobs/demo.sh jobs/get-data.sh jobs/packages.sh jobs/submit.sh jobs/voxgrad.sbatch jobs/array.sbatch bench/soak.sh bench/scaling.sh tests/run.sh tests/gpu.sh bench/gpu.sh bench/roofline.sh .ci/run; do
     [ -x "$script" ] || fault "$script is not executable"
 done
 
