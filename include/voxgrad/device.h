@@ -246,6 +246,7 @@ double vg_device_flops(const vg_device *device);
 /* What the back end's module exports under this name beside the table (comm's links between GPUs); NULL where it does not, or is no module.
  */
 void *vg_device_symbol(const vg_device *device, const char *name);
+#define VG_DEVICE_FENCE "vg_memory_fence" /* vg_arena's fence, of a back end that watches what its memory is used for */
 
 /* The kernels BLAS chose for this processor ("Haswell"), part of a plan's identity. */
 const char *vg_device_blas_core(void);
