@@ -144,6 +144,18 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
+/* The most that fits hold on a GPU, whose tiles are wider, but no wider than a subject. */
+static vg_status fit_on_gpu(vg_ridge_plan plan, const int64_t *columns, int64_t count, int64_t voxels, double *bytes)
+{
+    vg_ridge_cost cost;
+    plan.gpu = true;
+    VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
+    plan.tile = cost.tile < voxels ? cost.tile : voxels;
+    VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
+    *bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
+    return VG_OK;
+}
+
 /* Of all subjects together; a nuisance as a band is about as much again for each draw of penalties. */
 static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
 {
@@ -157,6 +169,8 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
         columns[i] = vg_align_columns(&options, e->columns[i]);
     vg_status status = vg_ridge_estimate(&plan, columns, e->spaces, &cost);
     if (status == VG_OK)
+        status = fit_on_gpu(plan, columns, e->spaces, voxels->most, &e->fit_bytes);
+    if (status == VG_OK)
         status = vg_cost_fit(&plan, columns, e->spaces, voxels->total, voxels->most, study->null.shifts, (double)vg_memory_limit(study, 1),
                              &e->cost);
     free(columns);
@@ -169,7 +183,6 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
     if (banded)
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
-    e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
     return vg_null_check(study, voxels->shortest, cost.voxel_flops * (double)voxels->total, out);
 }
 
