@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Protects: the battery says so and is skipped where there is no GPU, or no nvcc for one; the rows of its page are the measured lines, each
-# against the ceiling of its own kind (tried on lines of the CPU's back end: no page is made of them).
+# Protects: the battery says so and is skipped where there is no GPU, or no nvcc for one; the limits of its steps add up to less than 8 minutes;
+# the rows of its page are the measured lines, each against the ceiling of its own kind (tried on lines of the CPU's back end: no page is made
+# of them).
 # shellcheck source-path=SCRIPTDIR
 set -u
 faults=0
@@ -28,6 +29,11 @@ if ! PATH=$tools command -v nvcc >/dev/null; then
     expect 77 "no nvcc" env PATH="$folder/some:$tools" CUDA_HOME=/nowhere "$VG_SOURCE/tests/gpu.sh"
 fi
 expect 1 "is not there" env PATH="$folder/some:$tools" "$VG_SOURCE/bench/gpu.sh" --build "$folder"
+
+# The limits of all steps, and 5 s each to end one that is over its limit, are less than 8 minutes.
+limits=$(sed -nE 's/^ *(step|sanitize) [a-z]+ ([0-9]+).*/\2/p' "$VG_SOURCE/tests/gpu.sh")
+steps=$(wc -w <<<"$limits") seconds=$(awk '{s += $1 + 5} END {print s}' <<<"$limits")
+{ [ "$steps" -eq 6 ] && [ "$seconds" -lt 480 ]; } || fault "the $steps steps of tests/gpu.sh may take $seconds s"
 
 # shellcheck source=../../bench/gpu.sh
 . "$VG_SOURCE/bench/gpu.sh"
