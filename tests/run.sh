@@ -2,18 +2,20 @@
 # Everything that continuous integration checks, from a bare Debian or Ubuntu machine: packages, the form of the sources, then the
 # tests in three builds: optimised (with the CUDA back end where nvcc is), under AddressSanitizer and UndefinedBehaviorSanitizer, and with the
 # GPU emulated on the CPU, where what runs on a device is tried. Scripts are checked by tests/tree.
-# With VG_FUZZ_SECONDS=60, say, each fuzzer of tests/fuzz then looks for faults for so long, one a core at a time, by clang's libFuzzer. Without it
-# the seeds are replayed and altered in the tests of both builds, and that is all.
+# Then each fuzzer of tests/fuzz looks for faults for VG_FUZZ_SECONDS, 60 if not set, one a core at a time, by clang's libFuzzer; 0 leaves that out,
+# and the seeds are replayed and altered in the tests of both builds, that is all.
 # Every step runs, whatever became of the others; logs are in build/logs.
 set -uo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 logs="$root/build/logs"
 jobs=$(nproc)
 failed=0
+VG_FUZZ_SECONDS=${VG_FUZZ_SECONDS-60}
+export VG_FUZZ_SECONDS
 
 usage() {
     cat <<'USAGE'
-Usage: tests/run.sh [--no-packages]          VG_FUZZ_SECONDS=60 tests/run.sh
+Usage: tests/run.sh [--no-packages]          VG_FUZZ_SECONDS=600 tests/run.sh
 
 Builds voxgrad three times (build/release, build/asan, build/emu: an emulated GPU; warnings are errors) and runs all tests in the first two,
 those that use a device in the third. Prints each step as it ends, and ctest's summaries last. Exit status: 0 all passed, 1 something failed, 2 packages are missing and cannot be installed.
@@ -142,9 +144,9 @@ main() {
         say tidy "left out: clang-tidy 14 or newer is not here"
     fi
 
-    [ "$install" = no ] || [ "${VG_FUZZ_SECONDS:-0}" = 0 ] || "$root/jobs/packages.sh" --install fuzz >"$logs/fuzz-packages.log" 2>&1
-    if [ "${VG_FUZZ_SECONDS:-0}" = 0 ]; then
-        say fuzz "left out: VG_FUZZ_SECONDS=60 $0 looks for faults that long, each fuzzer"
+    [ "$install" = no ] || [ "$VG_FUZZ_SECONDS" = 0 ] || "$root/jobs/packages.sh" --install fuzz >"$logs/fuzz-packages.log" 2>&1
+    if [ "$VG_FUZZ_SECONDS" = 0 ]; then
+        say fuzz "left out: VG_FUZZ_SECONDS is 0"
     elif has_fuzzer; then
         step fuzz fuzz
     else

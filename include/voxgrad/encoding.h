@@ -163,6 +163,11 @@ vg_status vg_banded_create(vg_device *device, const vg_ridge_plan *plan, const v
                            int64_t draws, vg_banded **banded);
 void vg_banded_free(vg_banded *banded);
 
+/* The same with the first band cut to its first `principal` principal components, found anew in the training rows of each outer fold (by
+ * which, with plan->standardize, all bands are z-scored). Nested folds alone. Holds `draws` designs a fold. */
+vg_status vg_banded_principal(vg_device *device, const vg_ridge_plan *plan, const vg_samples *bands, int64_t band_count, int64_t principal,
+                              const double *weights, int64_t draws, vg_banded **banded);
+
 /* Per voxel and outer fold, draw and penalty with the best inner r2, earlier draw where equal; r2 (v) pooled over outer test rows. The
  * unique variance of a band is r2 of all bands less r2 of a vg_banded without it. Any pointer may be NULL; rows of tables are ld apart. */
 typedef struct {
@@ -179,10 +184,11 @@ vg_status vg_banded_fit(vg_banded *banded, vg_samples responses, const int32_t *
 /* ---- nuisance regressed out (encoding.md, "Alignment") ------------------------------------------------------------------- */
 
 /* Ridge on what ordinary least squares on a nuisance (T, q) leaves of features and responses, outer fold by outer fold, with coefficients
- * of the fold's training rows. Scores and r2 are those of the residual test rows. Nested folds alone; several results' pointers may be
- * NULL. Holds one design a fold; to be given to vg_regressed_free. Errors: as vg_ridge_design_create, vg_ridge_fit. */
+ * of the fold's training rows; principal: as of vg_ridge_design_principal, of what is left. Scores and r2 are those of the residual test
+ * rows. Nested folds alone; several results' pointers may be NULL. Holds one design a fold; to be given to vg_regressed_free. Errors: as
+ * vg_ridge_design_create, vg_ridge_fit. */
 typedef struct vg_regressed vg_regressed;
-vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance,
+vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance, int64_t principal,
                               vg_regressed **regressed);
 vg_status vg_regressed_fit(const vg_regressed *regressed, vg_samples responses, const int32_t *order, const vg_ridge_result *result);
 void vg_regressed_free(vg_regressed *regressed);
@@ -223,9 +229,10 @@ vg_status vg_bootstrap_mean(const double *x, int64_t n, int64_t draws, uint64_t 
 
 /* ---- the null of the stimulus: shifted responses (encoding.md, "What the study answers") ------------------------------ */
 
-/* Distinct shifts s, min_shift <= s <= T - min_shift of the shortest run, drawn without replacement: `wanted` of them, or as many as there
- * are. The same for all voxels, spaces and subjects of a story. shifts (wanted). Smallest p: 1 / (count + 1). Errors: VG_INVALID (the
- * shortest run leaves none). */
+/* Distinct shifts, min_shift <= |s| <= T / 2 of the shortest run (forwards or backwards, so that those near 0 are near it in every run),
+ * drawn without replacement: `wanted` of them, or as many as there are. The same for all voxels, spaces and subjects of a story. With
+ * min_shift 1 they and 0 are drawn from one group, and p is what it says; with more, 0 stands alone among shifts that score like their
+ * neighbours, and p is too small. shifts (wanted). Smallest p: 1 / (count + 1). Errors: VG_INVALID (the shortest run leaves none). */
 vg_status vg_null_shifts(const int64_t *run_rows, int64_t runs, int64_t min_shift, int64_t wanted, uint64_t seed, int64_t *shifts,
                          int64_t *count);
 

@@ -179,6 +179,9 @@ vg_status vg_engine_flops(const vg_model *model, const vg_load *load, double *fl
  * it sees everything). keep: leaves a tape for vg_engine_prefix_jvp. */
 vg_status vg_engine_prefix(vg_engine *engine, const vg_rows *rows, bool keep, vg_prefix **prefix);
 
+/* One row of a prefix as a prefix of one group, which reads the memory of the whole. Errors: VG_NO_MEMORY. */
+vg_status vg_engine_prefix_group(vg_engine *engine, const vg_prefix *whole, int64_t group, vg_prefix **one);
+
 /* keep: leaves what vjp and jvp need; without it the tape has layer, final, logits and attention only.
  * Errors (all of the engine's calls): VG_INVALID (a token out of the vocabulary, a row longer than the model's positions: row and number),
  * VG_NO_MEMORY (the arena is too small), VG_DEFECT (misuse), the device's. */

@@ -183,6 +183,7 @@ const char *vg_store_path(const vg_store_file *file); /* as it was opened */
 
 bool vg_store_has(const vg_store_file *file, const char *path); /* a group or dataset */
 bool vg_store_is_dataset(const vg_store_file *file, const char *path);
+bool vg_store_has_member(const vg_store_file *file, const char *path, const char *member); /* a column of a table */
 bool vg_store_has_attribute(const vg_store_file *file, const char *path, const char *name);
 vg_status vg_store_describe(const vg_store_file *file, const char *path, vg_store_about *about);
 

@@ -114,7 +114,7 @@ typedef struct {
         int64_t test_count;
     } split;
     struct {
-        int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: the longest delay + 10 */
+        int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: 1 */
     } null;
     struct {
         int64_t bootstrap;      /* draws of listeners */

@@ -26,33 +26,57 @@ static vg_status check_windows(const vg_attribution *a)
     return VG_OK;
 }
 
-/* Words are taken while the padded windows fit into batch_tokens; where windows share their beginning it is counted once, and each word
- * with a quarter of it. */
+/* A block as it is filled: groups of words whose windows begin alike, each of as many members as the largest. */
+typedef struct {
+    int64_t from, groups, run, members, longest;
+} filling;
+
+/* The same with one more window. Where windows share their beginning, most of a group's lies in one prefix. */
+static filling add_window(const vg_attribution *a, filling f, const vg_window *window)
+{
+    bool joins = f.groups > 0 && window->from == f.from && a->context.mode != VG_CONTEXT_SLIDING;
+    f.from = window->from;
+    f.groups += !joins;
+    f.run = joins ? f.run + 1 : 1;
+    f.members = f.run > f.members ? f.run : f.members;
+    f.longest = window->length > f.longest ? window->length : f.longest;
+    return f;
+}
+
+/* Positions of the padded rows. A member of a group counts as a quarter of its window, of at most 16 positions: some ten words, the usual
+ * K; what is really asked for must not move the blocks, so that no value depends on it. */
+static int64_t positions_of(const vg_attribution *a, filling f)
+{
+    enum { OWN = 16 };
+    int64_t own = (f.longest / 4 < OWN ? f.longest / 4 : OWN) + 1;
+    return a->context.mode == VG_CONTEXT_SLIDING ? f.groups * f.longest : f.groups * (f.longest + f.members * own);
+}
+
+/* How many words from `first` on go into one block, at least one: while their rows fit into batch_tokens. A prefix that begins anew begins
+ * a block once half of that is full. */
+static int64_t words_of_block(const vg_attribution *a, int64_t first)
+{
+    int64_t most = a->plan.batch_tokens, w = first;
+    filling f = {0};
+    for (; w < a->passage->words; w++) {
+        vg_window window;
+        vg_window_of(a, w, &window);
+        filling more = add_window(a, f, &window);
+        bool anew = a->context.mode != VG_CONTEXT_SLIDING && more.from != f.from && 2 * positions_of(a, f) > most;
+        if (w > first && (anew || positions_of(a, more) > most))
+            break;
+        f = more;
+    }
+    return w - first;
+}
+
 static vg_status make_blocks(vg_attribution *a)
 {
     VG_TRY(VG_NEW(&a->blocks, a->passage->words, "blocks"));
-    int64_t longest = 0, from = -1, shared = 0;
-    vg_word_block block = {0};
-    for (int64_t w = 0; w < a->passage->words; w++) {
-        vg_window window;
-        vg_window_of(a, w, &window);
-        bool sharing = a->context.mode != VG_CONTEXT_SLIDING, joins = sharing && window.from == from;
-        int64_t grown = window.length > longest ? window.length : longest;
-        int64_t tokens = sharing ? shared + grown + (block.count + 1) * (grown / 4 + 1) : grown * (block.count + 1);
-        if (block.count > 0 && tokens > a->plan.batch_tokens) {
-            a->blocks[a->block_count++] = block;
-            block = (vg_word_block){.first = w};
-            grown = window.length;
-            shared = 0;
-            joins = true;
-        }
-        shared += joins ? 0 : grown;
-        from = window.from;
-        longest = grown;
-        block.count++;
+    for (int64_t first = 0, count; first < a->passage->words; first += count) {
+        count = words_of_block(a, first);
+        a->blocks[a->block_count++] = (vg_word_block){.first = first, .count = count};
     }
-    if (block.count > 0)
-        a->blocks[a->block_count++] = block;
     return VG_OK;
 }
 

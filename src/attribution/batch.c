@@ -6,8 +6,6 @@
 
 #include "sweep.h"
 
-enum { MOST_MEMBERS = 32 };
-
 static int64_t at_least(int64_t x, int64_t least)
 {
     return x < least ? least : x;
@@ -102,7 +100,7 @@ static int64_t run_length(const vg_attribution *a, const vg_batch_kind *kind, co
     int64_t run = 1;
     if (a->context.mode == VG_CONTEXT_SLIDING && !kind->together)
         return 1;
-    while (i + run < count && (kind->together || run < MOST_MEMBERS) && windows[i + run].from == windows[i].from)
+    while (i + run < count && windows[i + run].from == windows[i].from)
         run++;
     return run;
 }

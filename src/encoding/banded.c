@@ -139,6 +139,9 @@ void vg_banded_free(vg_banded *banded)
     for (int64_t i = 0; banded->kept != NULL && i < banded->plan->folds->outer_count * banded->draws; i++)
         free(banded->kept[i]);
     free(banded->kept);
+    for (int64_t k = 0; banded->folds != NULL && k < banded->plan->folds->outer_count; k++)
+        vg_banded_free(banded->folds[k].banded);
+    free(banded->folds);
     free(banded->features);
     free(banded->weights);
     free(banded->band);
@@ -223,21 +226,62 @@ static void write_results(const search *s, const vg_ridge_plan *plan, int64_t vo
         }
 }
 
+static vg_status search_draws(const vg_banded *banded, vg_samples responses, const int32_t *order, search *s)
+{
+    for (int64_t first = 0; first < banded->draws; first += TOGETHER) {
+        int64_t count = banded->draws - first < TOGETHER ? banded->draws - first : TOGETHER;
+        VG_TRY(vg_ridge_fit(banded->designs + first, count, responses, order, s->now));
+        for (int64_t i = 0; i < count; i++)
+            keep_better(s, &s->now[i], (int32_t)(first + i), banded->plan->folds->outer_count * responses.columns);
+    }
+    return VG_OK;
+}
+
+/* Each outer fold by bands of its own; their splits, weighted with the folds' SST, are split (bands, v), rows ld apart. */
+static vg_status search_folds(const vg_banded *banded, vg_samples responses, const int32_t *order, search *s, double *split, int64_t ld)
+{
+    int64_t voxels = responses.columns, outers = banded->plan->folds->outer_count;
+    double *part = NULL, *all = NULL;
+    vg_status status;
+    VG_GO(VG_NEW(&part, banded->band_count * voxels, "splits"));
+    VG_GO(VG_NEW(&all, voxels, "splits"));
+    for (int64_t b = 0; split != NULL && b < banded->band_count; b++)
+        memset(split + b * ld, 0, (size_t)voxels * sizeof(double));
+    for (int64_t k = 0; k < outers; k++) {
+        const int64_t at = k * voxels;
+        const vg_banded_result r = {.alpha = s->alpha + at,
+                                    .inner_r2 = s->inner + at,
+                                    .draw = s->draw + at,
+                                    .fold_loss = s->loss + at,
+                                    .fold_total = s->total + at,
+                                    .split = split != NULL ? part : NULL,
+                                    .ld = voxels};
+        VG_GO(vg_banded_fit(banded->folds[k].banded, responses, order, &r));
+        for (int64_t v = 0; v < voxels; v++)
+            all[v] += s->total[at + v];
+        for (int64_t e = 0; split != NULL && e < banded->band_count * voxels; e++)
+            split[e / voxels * ld + e % voxels] += part[e] * s->total[at + e % voxels];
+    }
+    for (int64_t e = 0; split != NULL && e < banded->band_count * voxels; e++)
+        split[e / voxels * ld + e % voxels] /= all[e % voxels];
+done:
+    free(part);
+    free(all);
+    return status;
+}
+
 vg_status vg_banded_fit(vg_banded *banded, vg_samples responses, const int32_t *order, const vg_banded_result *result)
 {
-    int64_t outers = banded->plan->folds->outer_count, voxels = responses.columns;
     search s = {0};
     double *memory = NULL;
     vg_status status;
-    VG_GO(search_begin(&s, outers, voxels, &memory));
-    for (int64_t first = 0; first < banded->draws; first += TOGETHER) {
-        int64_t count = banded->draws - first < TOGETHER ? banded->draws - first : TOGETHER;
-        VG_GO(vg_ridge_fit(banded->designs + first, count, responses, order, s.now));
-        for (int64_t i = 0; i < count; i++)
-            keep_better(&s, &s.now[i], (int32_t)(first + i), outers * voxels);
-    }
-    write_results(&s, banded->plan, voxels, result);
-    if (result->split != NULL)
+    VG_GO(search_begin(&s, banded->plan->folds->outer_count, responses.columns, &memory));
+    if (banded->folds != NULL)
+        VG_GO(search_folds(banded, responses, order, &s, result->split, result->ld));
+    else
+        VG_GO(search_draws(banded, responses, order, &s));
+    write_results(&s, banded->plan, responses.columns, result);
+    if (result->split != NULL && banded->folds == NULL)
         VG_GO(ridge_split(banded, responses, order, result, result->split));
 done:
     free(memory);

@@ -19,7 +19,7 @@ vg_status vg_null_shifts(const int64_t *run_rows, int64_t runs, int64_t min_shif
                        (long long)shortest);
     VG_TRY(VG_NEW(&all, candidates, "shifts"));
     for (int64_t i = 0; i < candidates; i++)
-        all[i] = min_shift + i;
+        all[i] = min_shift + i <= shortest / 2 ? min_shift + i : min_shift + i - shortest;
     *count = wanted < candidates ? wanted : candidates;
     for (int64_t i = 0; i < *count; i++) { /* Fisher & Yates' shuffle, as far as needed */
         int64_t j = i + (int64_t)(vg_random_bits(seed, VG_RANDOM_SHIFT, (uint64_t)i) % (uint64_t)(candidates - i)), kept = all[i];

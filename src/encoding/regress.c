@@ -90,8 +90,8 @@ static void residuals(const residual_fold *f, const vg_samples *x, const int32_t
     }
 }
 
-static vg_status make_fold(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance, vg_fold *fold,
-                           residual_fold *f)
+static vg_status make_fold(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance, int64_t principal,
+                           vg_fold *fold, residual_fold *f)
 {
     double *x;
     f->folds = (vg_folds){.rows = plan->folds->rows, .nested = true, .outer = fold, .outer_count = 1};
@@ -100,15 +100,15 @@ static vg_status make_fold(vg_device *device, const vg_ridge_plan *plan, vg_samp
     VG_TRY(make_basis(f, fold, nuisance));
     VG_TRY(VG_NEW(&x, features.rows * features.columns, "features"));
     residuals(f, &features, NULL, x);
-    vg_status status =
-        vg_ridge_design_create(device, &f->plan, (vg_samples){VG_F64, x, features.rows, features.columns, features.columns}, &f->design);
+    vg_status status = vg_ridge_design_principal(
+        device, &f->plan, (vg_samples){VG_F64, x, features.rows, features.columns, features.columns}, principal, &f->design);
     free(x);
     return status;
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------------- */
 
-vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance,
+vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, vg_samples nuisance, int64_t principal,
                               vg_regressed **regressed)
 {
     *regressed = NULL;
@@ -122,7 +122,7 @@ vg_status vg_regressed_create(vg_device *device, const vg_ridge_plan *plan, vg_s
     (*regressed)->plan = plan;
     VG_GO(VG_NEW(&(*regressed)->fold, plan->folds->outer_count, "folds"));
     for (int64_t k = 0; k < plan->folds->outer_count; k++)
-        VG_GO(make_fold(device, plan, features, nuisance, &plan->folds->outer[k], &(*regressed)->fold[k]));
+        VG_GO(make_fold(device, plan, features, nuisance, principal, &plan->folds->outer[k], &(*regressed)->fold[k]));
 done:
     if (status != VG_OK) {
         vg_regressed_free(*regressed);

@@ -108,10 +108,24 @@ vg_status ridge_send(vg_device *device, vg_type type, const double *host, int64_
 vg_status ridge_multiply(vg_device *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha,
                          const double *a, int64_t lda, const double *b, int64_t ldb, double beta, double *c);
 
+/* The same of host matrices, c = op(a) op(b); and rows of eigenvectors in place of gram (n, n) with their ascending eigenvalues w
+ * (split.c).
+ */
+vg_status ridge_product(vg_device *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double *a,
+                        int64_t lda, const double *b, int64_t ldb, double *c);
+vg_status ridge_eigenvectors(vg_device *device, int64_t n, double *gram, double *w);
+
 /* Frees memory of the device, NULL too. */
 void ridge_device_free(vg_device *device, void *memory);
 
-/* ---- banded (banded.c, split.c) ------------------------------------------------------------------------------------------- */
+/* ---- banded (banded.c, split.c, principal.c) ------------------------------------------------------------------------------ */
+
+/* One outer fold, alone: a plan of it, and the bands as its training rows make them. */
+typedef struct {
+    vg_folds folds;
+    vg_ridge_plan plan;
+    vg_banded *banded;
+} banded_fold;
 
 struct vg_banded {
     vg_device *device;
@@ -122,6 +136,7 @@ struct vg_banded {
     double *features, *weights; /* (T, columns) the bands side by side, (draws, band_count) */
     double **kept; /* (outer, draws) split.c's eigenvectors and eigenvalues, once made, while they take BANDED_KEEPS bytes at most */
     int64_t kept_bytes;
+    banded_fold *folds; /* (outer) in place of all that: the first band cut to principal components; NULL: not cut */
 };
 enum { BANDED_KEEPS = 128 << 20 };
 

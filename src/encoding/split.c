@@ -23,9 +23,8 @@ static double value(const vg_samples *x, int64_t t, int64_t j)
     return x->type == VG_F32 ? (double)((const float *)x->data)[at] : ((const double *)x->data)[at];
 }
 
-/* c = op(a) op(b) of host matrices, on the device. */
-static vg_status multiply(vg_device *d, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
-                          const double *b, int64_t ldb, double *c)
+vg_status ridge_product(vg_device *d, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
+                        const double *b, int64_t ldb, double *c)
 {
     void *a_there = NULL, *b_there = NULL;
     double *c_there = NULL;
@@ -42,7 +41,7 @@ done:
     return status;
 }
 
-static vg_status eigenvectors(vg_device *d, int64_t n, double *gram, double *w)
+vg_status ridge_eigenvectors(vg_device *d, int64_t n, double *gram, double *w)
 {
     void *there = NULL;
     double *w_there = NULL;
@@ -101,8 +100,8 @@ static vg_status factor(splitting *s, int64_t side, bool dual, double **kept)
     size_t vectors = (size_t)(side * side) * sizeof(double), values = (size_t)side * sizeof(double);
     int64_t bytes = (int64_t)(vectors + values);
     if (*kept == NULL) {
-        VG_TRY(multiply(s->banded->device, !dual, dual, side, side, dual ? s->p : s->n, s->train, s->p, s->train, s->p, s->gram));
-        VG_TRY(eigenvectors(s->banded->device, side, s->gram, s->w));
+        VG_TRY(ridge_product(s->banded->device, !dual, dual, side, side, dual ? s->p : s->n, s->train, s->p, s->train, s->p, s->gram));
+        VG_TRY(ridge_eigenvectors(s->banded->device, side, s->gram, s->w));
         if (s->banded->kept_bytes + bytes > BANDED_KEEPS)
             return VG_OK;
         VG_TRY(VG_NEW(kept, side * side + side, "eigenvectors"));
@@ -124,13 +123,13 @@ static vg_status weigh(splitting *s, double **kept)
     int64_t side = dual ? s->n : s->p, v = s->v, p = s->p, n = s->n;
     VG_TRY(factor(s, side, dual, kept));
     if (!dual)
-        VG_TRY(multiply(d, true, false, p, v, n, s->train, p, s->y, v, s->a));
-    VG_TRY(multiply(d, false, false, side, v, side, s->gram, side, dual ? s->y : s->a, v, s->b));
+        VG_TRY(ridge_product(d, true, false, p, v, n, s->train, p, s->y, v, s->a));
+    VG_TRY(ridge_product(d, false, false, side, v, side, s->gram, side, dual ? s->y : s->a, v, s->b));
     filter(s, side, s->b);
-    VG_TRY(multiply(d, true, false, side, v, side, s->gram, side, s->b, v, s->a));
+    VG_TRY(ridge_product(d, true, false, side, v, side, s->gram, side, s->b, v, s->a));
     if (!dual)
         return VG_OK;
-    VG_TRY(multiply(d, true, false, p, v, n, s->train, p, s->a, v, s->b));
+    VG_TRY(ridge_product(d, true, false, p, v, n, s->train, p, s->a, v, s->b));
     memcpy(s->a, s->b, (size_t)(p * v) * sizeof(double));
     return VG_OK;
 }
@@ -147,7 +146,7 @@ static vg_status add_parts(splitting *s, int64_t ld, double *split)
         double *part = s->part + band * mv;
         memset(part, 0, (size_t)mv * sizeof(double));
         if (end > first)
-            VG_TRY(multiply(b->device, false, false, s->m, s->v, end - first, s->test + first, s->p, s->a + first * s->v, s->v, part));
+            VG_TRY(ridge_product(b->device, false, false, s->m, s->v, end - first, s->test + first, s->p, s->a + first * s->v, s->v, part));
         for (int64_t e = 0; e < mv; e++)
             s->sum[e] += part[e];
     }

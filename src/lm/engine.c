@@ -142,6 +142,21 @@ vg_status vg_engine_prefix(vg_engine *engine, const vg_rows *rows, bool keep, vg
     return status;
 }
 
+vg_status vg_engine_prefix_group(vg_engine *engine, const vg_prefix *whole, int64_t group, vg_prefix **one)
+{
+    const vg_model_shape *shape = &engine->model->config.shape;
+    int64_t offset = group * shape->kv_heads * whole->length * shape->head_size;
+    VG_TRY(VG_OWN(engine, one, 1));
+    **one = (vg_prefix){.groups = 1, .length = whole->length, .start = whole->start + group};
+    VG_TRY(VG_OWN(engine, &(*one)->key, shape->layers));
+    VG_TRY(VG_OWN(engine, &(*one)->value, shape->layers));
+    for (int64_t l = 0; l < shape->layers; l++) {
+        (*one)->key[l] = whole->key[l] + offset;
+        (*one)->value[l] = whole->value[l] + offset;
+    }
+    return VG_OK;
+}
+
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
 static vg_status take_layers(vg_engine *engine, vg_tape *tape, int64_t B, int64_t Q)

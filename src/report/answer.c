@@ -14,10 +14,10 @@ static place best_place(const report *r, bool control, int64_t region)
     place best = {-1, -1};
     for (int64_t i = 0; i < r->space_count; i++)
         for (int64_t g = 0; g < r->region_count; g++) {
-            double mean = report_cell_at(r, i, g)->mean;
-            if (r->spaces[i].control != control || (region >= 0 && g != region) || !isfinite(mean))
+            double tested = report_cell_at(r, i, g)->tested;
+            if (r->spaces[i].control != control || (region >= 0 && g != region) || !isfinite(tested))
                 continue;
-            if (best.space < 0 || mean > report_cell_at(r, best.space, best.region)->mean)
+            if (best.space < 0 || tested > report_cell_at(r, best.space, best.region)->tested)
                 best = (place){i, g};
         }
     return best;
@@ -39,30 +39,42 @@ static void name(FILE *html, const char *text)
     fputs("</b>", html);
 }
 
+/* " ± 0.002 (standard error over 3 subjects)", or why there is none. */
+static void say_error(const report_cell *cell, double sem, FILE *html)
+{
+    if (!isfinite(sem)) {
+        fprintf(html, " (%s)", cell->subjects == 1 ? "one subject: there is no standard error over subjects" : "no standard error");
+        return;
+    }
+    fputs(" \302\261 ", html);
+    number(html, "%.3f", sem);
+    fprintf(html, " (standard error over %lld subjects)", (long long)cell->subjects);
+}
+
 static void say_best(const report *r, place best, FILE *html)
 {
     const report_cell *cell = report_cell_at(r, best.space, best.region);
     fprintf(html, "<li>Of %lld feature spaces of %lld model%s, ", (long long)r->space_count, (long long)r->model_count,
             r->model_count == 1 ? "" : "s");
     name(html, r->spaces[best.space].label);
-    fputs(" predicts best: mean r = ", html);
-    number(html, "%.3f", cell->mean);
-    if (isfinite(cell->sem)) {
-        fputs(" \302\261 ", html);
-        number(html, "%.3f", cell->sem);
-        fprintf(html, " (standard error over %lld subjects)", (long long)cell->subjects);
-    } else {
-        fprintf(html, " (%s)", cell->subjects == 1 ? "one subject: there is no standard error over subjects" : "no standard error");
-    }
+    fputs(r->unique ? " explains most beyond the nuisance: unique variance r\302\262 = " : " predicts best: mean r = ", html);
+    number(html, "%.3f", cell->tested);
+    say_error(cell, cell->tested_sem, html);
     fputs(" in ", html);
     name(html, r->regions[best.region]);
-    fputs(".</li>\n", html);
+    fputs(r->unique && cell->tested <= 0 ? "; not above 0, so it adds nothing to the nuisance.</li>\n" : ".</li>\n", html);
 }
 
 static void say_controls(const report *r, place best, FILE *html)
 {
     place control = best_place(r, true, best.region);
     double there = report_cell_at(r, best.space, best.region)->mean;
+    if (r->unique) {
+        fputs("<li>With the nuisance left in, its score there is r = ", html);
+        number(html, "%.3f", there);
+        fputs(", which says nothing of how much of it the nuisance explains as well.</li>\n", html);
+        return;
+    }
     if (control.space < 0) {
         fputs("<li>The study has no control among its features (<code>rate_length</code>, <code>position</code>, <code>static</code>, "
               "<code>random</code>): whether this is more than word rate is not known.</li>\n",
@@ -76,7 +88,7 @@ static void say_controls(const report *r, place best, FILE *html)
     number(html, "%.3f", controls);
     fprintf(html, ": the explanation predicts %s by ", there > controls ? "better" : "worse or no better,");
     number(html, "%+.3f", there - controls);
-    fputs("; a difference of two scores is no unique variance.</li>\n", html);
+    fputs("; a difference of two scores is no unique variance (<code>nuisance:</code> makes it).</li>\n", html);
 }
 
 /* The smallest p that any explanation has against the largest of all spaces and regions. */

@@ -1,7 +1,9 @@
 /* brain: the group's maps and the surfaces they lie on, for the page's turning brain: positions and values as float16, triangles as uint16
  * (uint32 where there are more vertices), labels of the atlas as uint16. JSON:
  *   hemispheres  [{side, count, positions, faces, wide, labels}]     labels: 0 none, else 1 + index into regions
- *   maps         [{label, name, kind, least, most, values: [a hemisphere each]}]  kind "score", or "winner" (1, 0: tie, -1) */
+ *   maps         [{kind, name, label, least, most, layers?, values: [a hemisphere each]}]
+ * kind: "score"; "difference" (of a contrast); "winner" (1, 0: tie, -1); "layer" (places among `layers`; NaN where the best does not pass).
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,78 +198,135 @@ static void write_range(const float *map, int64_t count, FILE *json)
     encode_json_number(json, most);
 }
 
-/* One map of all voxels at a path of results.h5; nothing where it is not there or lies on other voxels. */
-static vg_status write_map(map_writer *w, const char *path, const char *kind, const char *name, const char *label)
+/* What a map is. layers: the group that has them as an attribute; NULL: none. */
+typedef struct {
+    const char *kind, *name, *label, *layers;
+} map_about;
+
+static vg_status write_layers(const map_writer *w, const char *group)
 {
-    vg_store_about about;
-    float *map;
-    int64_t each = (w->b->surface[0].vertices + w->b->surface[1].vertices) * 8 / 3;
-    if (!vg_store_is_dataset(w->r->file, path))
-        return VG_OK;
-    VG_TRY(vg_store_describe(w->r->file, path, &about));
-    if (about.dimensions != 1 || about.shape[0] != w->b->voxels)
-        return VG_OK;
-    if (w->bytes + each > MOST_BYTES) {
-        w->left_out++;
-        return VG_OK;
+    char **layers = NULL;
+    int64_t count = 0;
+    VG_TRY(vg_store_attribute_texts(w->r->file, group, "layers", &layers, &count));
+    fputs(",\"layers\":[", w->json);
+    for (int64_t l = 0; l < count; l++) {
+        fputs(l > 0 ? "," : "", w->json);
+        encode_json(w->json, layers[l]);
     }
-    w->bytes += each;
-    VG_TRY(VG_NEW(&map, w->b->voxels, "map"));
-    vg_status status = vg_store_read(w->r->file, path, NULL, VG_STORE_F32, NULL, NULL, map);
-    if (status == VG_OK) {
-        fprintf(w->json, "%s{\"kind\":\"%s\",\"name\":", w->written++ > 0 ? "," : "", kind);
-        encode_json(w->json, name);
-        fputs(",\"label\":", w->json);
-        encode_json(w->json, label);
-        write_range(map, w->b->voxels, w->json);
-        fputs(",\"values\":[", w->json);
-        status = write_values(w, map);
-        fputs("]}", w->json);
-    }
-    free(map);
-    return status;
+    fputc(']', w->json);
+    vg_store_names_free(layers, count);
+    return VG_OK;
 }
 
-static vg_status write_space(map_writer *w, const report_space *space)
+static vg_status write_map_json(map_writer *w, const float *map, const map_about *about)
 {
+    fprintf(w->json, "%s{\"kind\":\"%s\",\"name\":", w->written++ > 0 ? "," : "", about->kind);
+    encode_json(w->json, about->name);
+    fputs(",\"label\":", w->json);
+    encode_json(w->json, about->label);
+    write_range(map, w->b->voxels, w->json);
+    if (about->layers != NULL)
+        VG_TRY(write_layers(w, about->layers));
+    fputs(",\"values\":[", w->json);
+    VG_TRY(write_values(w, map));
+    fputs("]}", w->json);
+    return VG_OK;
+}
+
+/* One map of all voxels at ABOVE/WHAT of results.h5; nothing where it is not there or lies on other voxels. */
+static vg_status write_map(map_writer *w, const char *above, const char *what, map_about about)
+{
+    vg_store_about shape;
     char *path;
-    VG_TRY(vg_format(&path, "/group/%s/mean", space->path));
-    vg_status status = space->whole ? write_map(w, path, "score", space->name, space->label) : VG_OK;
+    float *map = NULL;
+    int64_t each = (w->b->surface[0].vertices + w->b->surface[1].vertices) * 8 / 3;
+    vg_status status;
+    VG_TRY(vg_format(&path, "%s/%s", above, what));
+    status = VG_OK;
+    if (!vg_store_is_dataset(w->r->file, path))
+        goto done;
+    VG_GO(vg_store_describe(w->r->file, path, &shape));
+    if (shape.dimensions != 1 || shape.shape[0] != w->b->voxels)
+        goto done;
+    if (w->bytes + each > MOST_BYTES) {
+        w->left_out++;
+        goto done;
+    }
+    w->bytes += each;
+    VG_GO(VG_NEW(&map, w->b->voxels, "map"));
+    VG_GO(vg_store_read(w->r->file, path, NULL, VG_STORE_F32, NULL, NULL, map));
+    status = write_map_json(w, map, &about);
+done:
+    free(map);
     free(path);
     return status;
 }
 
-/* /families/maps/A--B/group/winner */
-static vg_status write_winners(map_writer *w)
+/* Of each feature its best layer; then the others. */
+static vg_status write_spaces(map_writer *w, bool best)
+{
+    for (int64_t i = 0; i < w->r->space_count; i++) {
+        const report_space *space = &w->r->spaces[i];
+        char above[700];
+        if ((w->r->entries[space->entry].best == i) != best || !space->whole)
+            continue;
+        snprintf(above, sizeof above, "/group/%s", space->path);
+        VG_TRY(write_map(w, above, "mean", (map_about){"score", space->name, space->label, NULL}));
+    }
+    return VG_OK;
+}
+
+/* Every group A--B of `above`: of families (above/A--B/group/winner), of contrasts (above/A--B/mean). */
+static vg_status write_pairs(map_writer *w, const char *above, const char *what, const char *kind)
 {
     char **names = NULL;
     int64_t count = 0;
     vg_status status = VG_OK;
-    if (w->r->unfinished || !vg_store_has(w->r->file, "/families/maps"))
+    if (w->r->unfinished || !vg_store_has(w->r->file, above))
         return VG_OK;
-    VG_TRY(vg_store_list(w->r->file, "/families/maps", &names, &count));
+    VG_TRY(vg_store_list(w->r->file, above, &names, &count));
     for (int64_t i = 0; status == VG_OK && i < count; i++) {
-        char *path;
-        if (strstr(names[i], "--") == NULL)
+        char group[1400], label[1400];
+        const char *parted = strstr(names[i], "--");
+        if (parted == NULL)
             continue;
-        status = vg_format(&path, "/families/maps/%s/group/winner", names[i]);
-        if (status == VG_OK)
-            status = write_map(w, path, "winner", names[i], names[i]);
-        free(status == VG_OK ? path : NULL);
+        snprintf(group, sizeof group, "%s/%s", above, names[i]);
+        snprintf(label, sizeof label, "%.*s less %s", (int)(parted - names[i]), names[i], parted + 2);
+        status = write_map(w, group, what, (map_about){kind, names[i], label, NULL});
     }
     vg_store_names_free(names, count);
     return status;
 }
 
-static vg_status write_maps(map_writer *w)
+/* Of each feature with layers where its best one passes: the group's centre of mass, or every subject's preferred layer. */
+static vg_status write_preferred(map_writer *w, bool group)
 {
     const report *r = w->r;
+    for (int64_t e = 0; e < r->entry_count && !r->unfinished; e++) {
+        const report_entry *entry = &r->entries[e];
+        char layers[700], above[1000], label[1000];
+        const char *model = r->model_count > 1 ? entry->model : "", *slash = r->model_count > 1 ? "/" : "";
+        snprintf(layers, sizeof layers, "/layers/maps/%s/%s", entry->model, entry->name);
+        for (int64_t s = 0; s < (group ? 1 : r->subject_count); s++) {
+            snprintf(above, sizeof above, group ? "%s/group" : "%s/subjects/%s", layers, r->subjects[s]);
+            snprintf(label, sizeof label, group ? "%s%s%s, group's centre of mass" : "%s%s%s, preferred by %s", model, slash, entry->name,
+                     r->subjects[s]);
+            VG_TRY(write_map(w, above, group ? "center_of_mass" : "preferred", (map_about){"layer", entry->name, label, layers}));
+        }
+    }
+    return VG_OK;
+}
+
+/* What is most looked at comes first: a page holds so much. */
+static vg_status write_maps(map_writer *w)
+{
     fputs(",\"maps\":[", w->json);
-    for (int pass = 0; pass < 2; pass++)
-        for (int64_t i = 0; i < r->space_count; i++)
-            if ((r->entries[r->spaces[i].entry].best == i) == (pass == 0))
-                VG_TRY(write_space(w, &r->spaces[i]));
-    VG_TRY(write_winners(w));
+    VG_TRY(write_spaces(w, true));
+    VG_TRY(write_pairs(w, "/families/maps", "group/winner", "winner"));
+    VG_TRY(write_preferred(w, true));
+    VG_TRY(write_spaces(w, false));
+    VG_TRY(write_pairs(w, "/group/contrasts", "mean", "difference"));
+    VG_TRY(write_preferred(w, false));
     fprintf(w->json, "],\"left_out\":%lld", (long long)w->left_out);
     return VG_OK;
 }

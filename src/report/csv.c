@@ -9,8 +9,9 @@
 static const struct {
     const char *path, *file, *columns;
 } tables[] = {
-    {"/regions", "scores.csv", "subject,model,name,layer,region|n,mean,sem,unique,p"},
-    {"/group_regions", "group.csv", "model,name,layer,region|subjects,mean,sem,sem_within,low,high,fraction,unique,p,q,p_largest"},
+    {"/regions", "scores.csv", "subject,model,name,layer,region|n,mean,sem,unique,unique_sem,p"},
+    {"/group_regions", "group.csv",
+     "model,name,layer,region|subjects,mean,sem,sem_within,low,high,fraction,unique,unique_sem,p,q,p_largest,null_mean"},
     {"/ceiling/regions", "ceiling.csv", "region|voxels,subjects,isc,ceiling,low,high,leave_one_out"},
     {"/contrast_regions", "contrasts.csv", "a,b,region|subjects,mean,sem,low,high,p,q"},
     {"/layers/regions", "best_layers.csv", "model,name,region|subjects,mean,sem,low,high,p,q,passing,center_of_mass"},
@@ -31,38 +32,33 @@ typedef struct {
 } columns;
 
 /* One column, where the table has it. */
-static void read_column(const report *r, const char *path, const char *name, bool text, columns *c)
+static vg_status read_column(const report *r, const char *path, const char *name, bool text, columns *c)
 {
-    int64_t at = c->columns, count = c->rows;
+    int64_t at = c->columns, count = 0;
+    if (!vg_store_has_member(r->file, path, name))
+        return VG_OK;
     snprintf(c->names[at], sizeof c->names[at], "%s", name);
-    if (text) {
-        if (vg_store_read_texts(r->file, path, name, &c->texts[at], &count) == VG_OK) {
-            c->rows = count;
-            c->columns++;
-        }
-        return;
-    }
-    if (VG_NEW(&c->numbers[at], c->rows, "table") != VG_OK)
-        return;
-    if (vg_store_read(r->file, path, name, VG_STORE_F64, NULL, NULL, c->numbers[at]) == VG_OK) {
-        c->columns++;
-        return;
-    }
-    free(c->numbers[at]);
-    c->numbers[at] = NULL;
+    if (!text)
+        VG_TRY(report_numbers(r, path, name, c->rows, &c->numbers[at]));
+    else
+        VG_TRY(vg_store_read_texts(r->file, path, name, &c->texts[at], &count));
+    c->rows = text ? count : c->rows;
+    c->columns++;
+    return VG_OK;
 }
 
-static void read_columns(const report *r, const char *path, const char *list, columns *c)
+static vg_status read_columns(const report *r, const char *path, const char *list, columns *c)
 {
     bool text = true;
     while (*list != '\0' && c->columns < MOST) {
         char name[32];
         size_t n = strcspn(list, ",|");
         snprintf(name, sizeof name, "%.*s", (int)n, list);
-        read_column(r, path, name, text, c);
+        VG_TRY(read_column(r, path, name, text, c));
         text = text && list[n] != '|';
         list += n + (list[n] != '\0');
     }
+    return VG_OK;
 }
 
 static void print(const columns *c, FILE *csv)
@@ -90,13 +86,14 @@ static vg_status write_table(const report *r, const char *folder, size_t t)
     columns c = {.rows = 0};
     report_buffer csv;
     char name[64];
+    vg_status status;
     snprintf(name, sizeof name, "tables/%s", tables[t].file);
     VG_TRY(report_buffer_open(&csv));
-    read_columns(r, tables[t].path, tables[t].columns, &c);
+    VG_GO(read_columns(r, tables[t].path, tables[t].columns, &c));
     print(&c, csv.stream);
-    vg_status status = report_buffer_close(&csv);
-    if (status == VG_OK)
-        status = report_write_file(folder, name, csv.text, csv.size);
+    VG_GO(report_buffer_close(&csv));
+    VG_GO(report_write_file(folder, name, csv.text, csv.size));
+done:
     for (int64_t i = 0; i < MOST; i++) {
         if (c.texts[i] != NULL)
             vg_store_names_free(c.texts[i], c.rows);

@@ -7,41 +7,52 @@
 
 #include "figure_rows.h"
 
-/* The region with the largest mean of an explanation (of anything, where there are controls alone); -1: no score at all. */
-static int64_t best_region(const report *r)
+static double value_at(const report *r, bool tested, int64_t space, int64_t region)
+{
+    const report_cell *cell = report_cell_at(r, space, region);
+    return tested ? cell->tested : cell->mean;
+}
+
+/* The region with the largest mean (of what is tested, or of scores) of an explanation, or of anything, where there are controls alone;
+ * -1: no score at all. */
+static int64_t best_region(const report *r, bool tested)
 {
     int64_t best = -1;
     double most = -INFINITY;
     for (int pass = 0; pass < 2 && best < 0; pass++)
         for (int64_t i = 0; i < r->space_count; i++)
             for (int64_t g = 0; g < r->region_count && (pass == 1 || !r->spaces[i].control); g++)
-                if (report_cell_at(r, i, g)->mean > most) {
-                    most = report_cell_at(r, i, g)->mean;
+                if (value_at(r, tested, i, g) > most) {
+                    most = value_at(r, tested, i, g);
                     best = g;
                 }
     return best;
+}
+
+static vg_status null_band(const report *r, bool tested, double *band)
+{
+    *band = NAN;
+    return tested && r->null_largest != NULL ? report_quantile(r->null_largest, r->shifts, 0.95, band) : VG_OK;
 }
 
 /* region -1: all voxels. */
 static vg_status fill(const report *r, const int64_t *spaces, int64_t rows, int64_t region, report_rows *p)
 {
     p->axis = "score (Pearson's r)";
-    p->null = p->ceiling = NAN;
     VG_TRY(VG_NEW(&p->values, rows * r->subject_count, "scores"));
     for (int64_t row = 0; row < rows; row++)
         for (int64_t s = 0; s < r->subject_count; s++)
             p->values[row * r->subject_count + s] =
-                region < 0 ? r->whole[spaces[row] * r->subject_count + s] : report_subject_at(r, spaces[row], region, s);
+                region < 0 ? r->whole[spaces[row] * r->subject_count + s] : report_subject_at(r, r->by_subject, spaces[row], region, s);
     p->ceiling = region >= 0 ? r->ceiling[region] : r->ceiling_all;
-    if (r->null_largest != NULL)
-        VG_TRY(report_quantile(r->null_largest, r->shifts, 0.95, &p->null));
+    VG_TRY(null_band(r, !r->unique, &p->null));
     return report_rows_sem(rows, r->subject_count, p);
 }
 
 vg_status report_draw_scores(const report *r, FILE *svg, FILE *csv, const char **missing)
 {
     report_rows panels[2] = {{.title = "all voxels"}, {0}};
-    int64_t *spaces = NULL, rows = 0, region = best_region(r);
+    int64_t *spaces = NULL, rows = 0, region = best_region(r, false);
     char title[300];
     vg_status status;
     if (region < 0) {
@@ -90,28 +101,50 @@ static vg_status read_unique(const report *r, int64_t space, double *by_subject)
     return VG_OK;
 }
 
+/* Spaces with unique variance, and its mean over all voxels of every subject. */
+static vg_status list_unique(const report *r, int64_t *spaces, int64_t *rows, double *values)
+{
+    *rows = 0;
+    for (int64_t i = 0; i < r->space_count; i++) {
+        double *at = values + *rows * r->subject_count;
+        VG_TRY(read_unique(r, i, at));
+        if (r->spaces[i].whole && report_average(at, r->subject_count, 1).n > 0)
+            spaces[(*rows)++] = i;
+    }
+    return VG_OK;
+}
+
 vg_status report_draw_unique(const report *r, FILE *svg, FILE *csv, const char **missing)
 {
-    report_rows panel = {.title = "all voxels", .axis = "unique variance beyond the controls (r\302\262)", .null = NAN, .ceiling = NAN};
-    int64_t *spaces = NULL, rows = 0;
+    report_rows panels[2] = {{.title = "all voxels"}, {0}};
+    int64_t *spaces = NULL, rows = 0, region = best_region(r, true), each = r->space_count * r->subject_count;
+    char title[300];
     vg_status status;
     VG_GO(VG_NEW(&spaces, r->space_count, "spaces"));
-    VG_GO(VG_NEW(&panel.values, r->space_count * r->subject_count, "unique variance"));
-    for (int64_t i = 0; i < r->space_count; i++) {
-        double *at = panel.values + rows * r->subject_count;
-        VG_GO(read_unique(r, i, at));
-        if (r->spaces[i].whole && report_average(at, r->subject_count, 1).n > 0)
-            spaces[rows++] = i;
-    }
+    VG_GO(VG_NEW(&panels[0].values, each, "unique variance"));
+    VG_GO(VG_NEW(&panels[1].values, each, "unique variance"));
+    VG_GO(list_unique(r, spaces, &rows, panels[0].values));
     if (rows == 0) {
         *missing = "Unique variance beyond the controls was not computed: nuisance: {spaces: [rate_length, position]} makes it.";
         goto done;
     }
-    VG_GO(report_rows_sem(rows, r->subject_count, &panel));
-    report_rows_draw(r, "Unique variance beyond the controls: a row a feature", spaces, rows, &panel, 1, svg, csv);
+    int count = region < 0 ? 1 : 2;
+    snprintf(title, sizeof title, "best region: %s", region < 0 ? "" : r->regions[region]);
+    panels[1].title = title;
+    for (int64_t i = 0; count > 1 && i < rows * r->subject_count; i++)
+        panels[1].values[i] = report_subject_at(r, r->unique_by, spaces[i / r->subject_count], region, i % r->subject_count);
+    for (int i = 0; i < count; i++) {
+        panels[i].axis = "unique variance (r\302\262)";
+        panels[i].ceiling = NAN;
+        VG_GO(null_band(r, r->unique, &panels[i].null));
+        VG_GO(report_rows_sem(rows, r->subject_count, &panels[i]));
+    }
+    report_rows_draw(r, "Unique variance beyond the controls: a row a feature", spaces, rows, panels, count, svg, csv);
 done:
-    free(panel.values);
-    free(panel.sem);
+    for (int i = 0; i < 2; i++) {
+        free(panels[i].values);
+        free(panels[i].sem);
+    }
     free(spaces);
     return status;
 }

@@ -9,57 +9,57 @@
 /* A section has some of these; `about` explains how to read it. */
 static const struct {
     const char *id, *title, *about;
-    const char *figures[3]; /* names of files, as in the table below */
-    const char *data;       /* "brain", "words": an interactive part */
+    const char *figures[4];   /* names of files, as in the table below */
+    const char *data;         /* "brain", "words": an interactive part */
+    const char *maps, *where; /* maps of this kind of the brain's; and a sentence, where there are none */
 } sections[] = {
-    {"scores",
-     "Scores by method and model",
-     "How well each explanation predicts responses it was not fitted on. A dot is a subject, a diamond "
-     "the mean with its within-subject standard error. Where a feature has layers, its best layer over all voxels is shown. The grey band "
-     "ends "
-     "where 95 % of the shifted stories stay below, with all spaces and regions at once; the broken line is the noise ceiling.",
-     {"scores"},
-     NULL},
-    {"regions",
-     "Models across regions",
-     "Mean over subjects of the region's mean score, and its standard error. A star: p of at most .05 against "
-     "the largest of all spaces and regions.",
-     {"regions"},
-     NULL},
-    {"brain",
-     "Maps on the brain",
+    {"scores", "Scores by method and model",
+     "How well each explanation predicts responses it was not fitted on. A dot is a subject, a diamond the mean with its within-subject "
+     "standard error. Where a feature has layers, its best layer over all voxels is shown, which flatters it. The grey band ends where 95 "
+     "% of the "
+     "shifted stories stay below, with all spaces and regions at once; the broken line is the noise ceiling.",
+     .figures = {"scores"}},
+    {"regions", "Models across regions",
+     "Mean over subjects of the region's mean score, and its standard error; left and right side by side where the atlas has both. A star: "
+     "what is tested (unique variance where there is a nuisance, else the score) has a p of at most .05 against the largest of all spaces "
+     "and regions. Broken lines are noise ceilings.",
+     .figures = {"regions"}},
+    {"brain", "Maps on the brain",
      "Mean over subjects at every vertex. Drag to turn, wheel or + and \342\210\222 to come nearer, arrow keys "
      "to turn. Lines are the borders of regions; the pointer reads the value.",
-     {NULL},
-     "brain"},
-    {"models", "Models compared", "The same explanation under two models, paired by subject.", {"models"}, NULL},
-    {"layers",
-     "Layers",
-     "Mean score of each layer in each region. The outlined layer is the largest one, whether or not it is above chance.",
-     {"layers", "influence"},
-     NULL},
-    {"profile", "Context", "Which of the preceding words carries the score.", {"profile"}, NULL},
-    {"families",
-     "Explanation against representation",
-     "Where explanations predict better than the model's activations, where they do not, and "
-     "where it is a tie.",
-     {"families", "unique"},
-     NULL},
-    {"words",
-     "The words",
+     .data = "brain", .maps = "score", .where = "There is no map of scores."},
+    {"models", "Models and methods compared",
+     "The same explanation under two models, paired by subject; and the differences that the study asked for (contrasts). A star: p of at "
+     "most .05 against the same shifts of both, two-sided, not corrected for the number of pairs.",
+     .figures = {"models", "contrasts"}, .maps = "difference", .where = "There is no map of a contrast."},
+    {"layers", "Layers",
+     "Mean score of each layer in each region: the outlined layer is the largest one, whether or not it is above chance. Below it, the "
+     "centre of mass of the scores over layers less their null mean: full where the best layer of the region passes its null, hollow where "
+     "not. Then what a layer's influence on the prediction says of its score, and whether features prefer the same layers.",
+     .figures = {"layers", "preferred", "influence", "correlation"}, .maps = "layer",
+     .where = "There is no map of preferred layers: it takes a feature with layers, and null: {shifts: N}."},
+    {"profile", "Context", "Which of the preceding words carries the score.", .figures = {"profile"}},
+    {"families", "Explanation against representation",
+     "Where explanations predict better than the model's activations, where they do not, and where it is a tie: a win needs a q below the "
+     "study's level against the same shifts of both.",
+     .figures = {"families", "unique"}, .maps = "winner",
+     .where = "There is no map of winners: it takes two families and null: {shifts: N}."},
+    {"words", "The words",
      "The story as it was heard. Choose a word: what went before is coloured by how much it explains the model's prediction "
      "of that word.",
-     {NULL},
-     "words"},
+     .data = "words"},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static const struct {
     const char *name;
     report_drawer *draw;
-} figures[] = {{"scores", report_draw_scores},     {"regions", report_draw_regions},     {"models", report_draw_models},
-               {"layers", report_draw_layers},     {"influence", report_draw_influence}, {"profile", report_draw_profile},
-               {"families", report_draw_families}, {"unique", report_draw_unique}};
+} figures[] = {{"scores", report_draw_scores},       {"regions", report_draw_regions},
+               {"models", report_draw_models},       {"contrasts", report_draw_contrasts},
+               {"layers", report_draw_layers},       {"preferred", report_draw_preferred},
+               {"influence", report_draw_influence}, {"correlation", report_draw_correlation},
+               {"profile", report_draw_profile},     {"families", report_draw_families},
+               {"unique", report_draw_unique}};
 enum { FIGURES = sizeof figures / sizeof *figures };
 
 static const struct {
@@ -129,8 +129,7 @@ static vg_status write_data(const report *r, const char *name, FILE *html)
     if (missing != NULL)
         fprintf(html, "<p class=\"missing\" id=\"missing-%s\">%s</p>\n", name, missing);
     else
-        fprintf(html, "<div id=\"%s-view\" class=\"view\"></div>\n<script type=\"application/json\" id=\"%s-data\">%s</script>\n", name,
-                name, json.text);
+        fprintf(html, "<script type=\"application/json\" id=\"%s-data\">%s</script>\n", name, json.text);
 done:
     report_buffer_free(&json);
     return status;
@@ -139,12 +138,16 @@ done:
 static vg_status write_section(const report *r, const char *folder, int s, FILE *html)
 {
     fprintf(html, "<section id=\"%s\"><h2>%s</h2>\n<p class=\"about\">%s</p>\n", sections[s].id, sections[s].title, sections[s].about);
-    for (int i = 0; i < 3 && sections[s].figures[i] != NULL; i++)
+    for (int i = 0; i < 4 && sections[s].figures[i] != NULL; i++)
         for (size_t f = 0; f < FIGURES; f++)
             if (strcmp(figures[f].name, sections[s].figures[i]) == 0)
                 VG_TRY(write_figure(r, folder, f, html));
     if (sections[s].data != NULL)
         VG_TRY(write_data(r, sections[s].data, html));
+    if (sections[s].maps != NULL)
+        fprintf(html, "<div class=\"view maps\" data-kind=\"%s\" data-where=\"%s\"></div>\n", sections[s].maps, sections[s].where);
+    if (sections[s].data != NULL && strcmp(sections[s].data, "words") == 0)
+        fputs("<div id=\"words-view\" class=\"view\"></div>\n", html);
     fputs("</section>\n", html);
     return VG_OK;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "figure_tables.h"
 
 static void cell_text(FILE *html, const char *text)
 {
@@ -127,6 +127,43 @@ static vg_status write_paths(const report *r, FILE *html)
     return status;
 }
 
+/* ---- leakage -------------------------------------------------------------------------------------------------------------------- */
+
+/* What the fit noted of each subject (study's leakage.c), and the null's mean, which a leak would lift. */
+static vg_status write_leakage(const report *r, FILE *html)
+{
+    static const char *const noted[] = {"outer_folds", "gap", "training_rows", "overlapping_rows"};
+    double least = INFINITY, most = -INFINITY;
+    fputs("<h3>Leakage</h3>\n<p>No test response enters training. A training row overlaps where, through the delays, it sees a TR of the "
+          "story that a test row sees as well.</p>\n<div class=\"scroll\"><table id=\"leakage\"><thead><tr><th>subject</th><th>outer "
+          "folds</th><th>gap (rows)</th><th>training rows, all folds</th><th>of these overlap</th></tr></thead><tbody>\n",
+          html);
+    for (int64_t s = 0; s < r->subject_count; s++) {
+        char path[320];
+        snprintf(path, sizeof path, "/subjects/%s", r->subjects[s]);
+        fputs("<tr>", html);
+        cell_text(html, r->subjects[s]);
+        for (int i = 0; i < 4; i++) {
+            double value = NAN;
+            if (vg_store_has_attribute(r->file, path, noted[i]))
+                VG_TRY(vg_store_attribute_number(r->file, path, noted[i], &value));
+            cell_number(html, value, "%.0f");
+        }
+        fputs("</tr>\n", html);
+    }
+    fputs("</tbody></table></div>\n", html);
+    for (int64_t i = 0; i < r->space_count * r->region_count; i++) {
+        least = r->cells[i].null_mean < least ? r->cells[i].null_mean : least;
+        most = r->cells[i].null_mean > most ? r->cells[i].null_mean : most;
+    }
+    if (least <= most)
+        fprintf(html,
+                "<p>Under the shifts, where there is nothing to find, the mean %s of a space in a region lies between <b "
+                "data-value=\"%.9g\">%.3f</b> and <b data-value=\"%.9g\">%.3f</b>; a leak would lift it above 0.</p>\n",
+                r->unique ? "unique variance" : "score", least, least, most, most);
+    return VG_OK;
+}
+
 /* ---- null and ceilings ------------------------------------------------------------------------------------------------------------ */
 
 static vg_status write_null(const report *r, FILE *html)
@@ -140,31 +177,38 @@ static vg_status write_null(const report *r, FILE *html)
     }
     VG_TRY(report_quantile(r->null_largest, r->shifts, 0.95, &band));
     fprintf(html,
-            "<p>%lld shifts of all responses against the story, refitted. The largest mean over all spaces and regions stays below <b "
+            "<p>%lld shifts of all responses against the story, refitted. The largest mean %s over all spaces and regions stays below <b "
             "id=\"null-band\" data-value=\"%.9g\">%.3f</b> in 95 %% of them.</p>\n",
-            (long long)r->shifts, band, band);
+            (long long)r->shifts, r->unique ? "unique variance" : "score", band, band);
     return VG_OK;
 }
 
 static vg_status write_ceilings(const report *r, FILE *html)
 {
+    figure_table t;
+    vg_status status;
     fputs("<h3>Noise ceilings</h3>\n", html);
-    bool any = false;
-    for (int64_t g = 0; g < r->region_count; g++)
-        any |= isfinite(r->ceiling[g]) != 0;
-    if (!any) {
+    VG_GO(report_table_read(r, "/ceiling/regions", "region|ceiling,low,high,leave_one_out", &t));
+    if (t.count == 0) {
         fputs("<p class=\"missing\">No ceiling was computed: it takes two or more subjects with the same voxels and rows.</p>\n", html);
-        return VG_OK;
+        goto done;
     }
-    fputs("<div class=\"scroll\"><table id=\"ceilings\"><thead><tr><th>region</th><th>ceiling (r)</th></tr></thead><tbody>\n", html);
-    for (int64_t g = 0; g < r->region_count; g++) {
+    fputs(
+        "<p>The largest r that one can hope for: the square root of the mean correlation between subjects. It is drawn where its interval "
+        "over listeners lies above 0.</p>\n<div class=\"scroll\"><table id=\"ceilings\"><thead><tr><th>region</th><th>ceiling "
+        "(r)</th><th>from</th><th>to</th><th>each subject with the mean of the others (r)</th></tr></thead><tbody>\n",
+        html);
+    for (int64_t i = 0; i < t.count; i++) {
         fputs("<tr>", html);
-        cell_text(html, r->regions[g]);
-        cell_number(html, r->ceiling[g], "%.3f");
+        cell_text(html, t.texts[0][i]);
+        for (int n = 0; n < 4; n++)
+            cell_number(html, t.numbers[n][i], "%.3f");
         fputs("</tr>\n", html);
     }
     fputs("</tbody></table></div>\n", html);
-    return VG_OK;
+done:
+    report_table_free(&t);
+    return status;
 }
 
 /* ---- provenance --------------------------------------------------------------------------------------------------------------------- */
@@ -255,6 +299,7 @@ vg_status report_quality(const report *r, FILE *html)
 {
     write_voxels(r, html);
     VG_TRY(write_paths(r, html));
+    VG_TRY(write_leakage(r, html));
     VG_TRY(write_null(r, html));
     VG_TRY(write_ceilings(r, html));
     VG_TRY(write_provenance(r, html));

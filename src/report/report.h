@@ -24,10 +24,10 @@ typedef struct {
     int64_t first, layers, best;
 } report_entry;
 
-/* A region's mean over subjects. p, q, p_largest: NaN without a null. */
+/* A region's mean over subjects: of scores, and of what is tested, which p, q, p_largest and null_mean are about (NaN without a null). */
 typedef struct {
     int64_t subjects;
-    double mean, sem, p, q, p_largest;
+    double mean, sem, tested, tested_sem, p, q, p_largest, null_mean;
 } report_cell;
 
 typedef struct {
@@ -39,6 +39,7 @@ typedef struct {
     const char *path, *features_path;
     char *folder, *title; /* that the results lie in; the study's name */
     bool simulated, unfinished;
+    bool unique; /* what is tested: variance beyond the nuisance; else scores */
     char **subjects;
     report_subject *about; /* (subject_count) */
     int64_t subject_count;
@@ -51,12 +52,13 @@ typedef struct {
     char **regions;
     int64_t region_count;
     report_cell *cells;   /* (space, region) */
-    double *by_subject;   /* (space, region, subject): the region's mean score */
+    double *by_subject;   /* (space, region, subject): the region's mean score, */
+    double *unique_by;    /* and its mean unique variance; NaN where there is none */
     double *whole;        /* (space, subject): mean score over all voxels of the subject */
-    double *ceiling;      /* (region): mean over subjects of the noise ceiling's region mean; NaN: not computed */
+    double *ceiling;      /* (region): the noise ceiling; NaN: not computed, or its interval holds 0 */
     double ceiling_all;   /* of all voxels */
     int64_t shifts;       /* of the null; 0: there is none */
-    double *null_largest; /* (shifts): of each, the largest region mean over all spaces and regions */
+    double *null_largest; /* (shifts): of each, the largest region mean of what is tested, over all spaces and regions */
     char *surface[2];     /* left and right surface; NULL: none */
 } report;
 
@@ -67,9 +69,10 @@ static inline const report_cell *report_cell_at(const report *r, int64_t space, 
 {
     return &r->cells[space * r->region_count + region];
 }
-static inline double report_subject_at(const report *r, int64_t space, int64_t region, int64_t subject)
+/* Of what: by_subject or unique_by. */
+static inline double report_subject_at(const report *r, const double *what, int64_t space, int64_t region, int64_t subject)
 {
-    return r->by_subject[(space * r->region_count + region) * r->subject_count + subject];
+    return what[(space * r->region_count + region) * r->subject_count + subject];
 }
 
 bool report_ends_in(const char *text, const char *end);
@@ -96,8 +99,8 @@ vg_status report_answer(const report *r, FILE *html);
 /* Draws into svg and csv (both made by the caller). Sets *missing to a sentence (what is missing, which key makes it), and draws nothing,
  * where its numbers are not there. */
 typedef vg_status report_drawer(const report *r, FILE *svg, FILE *csv, const char **missing);
-report_drawer report_draw_scores, report_draw_unique, report_draw_regions, report_draw_models, report_draw_layers, report_draw_influence,
-    report_draw_profile, report_draw_families;
+report_drawer report_draw_scores, report_draw_unique, report_draw_regions, report_draw_models, report_draw_layers, report_draw_preferred,
+    report_draw_correlation, report_draw_influence, report_draw_profile, report_draw_families, report_draw_contrasts;
 
 /* ---- what the page holds beside figures ------------------------------------------------------------------------------- */
 

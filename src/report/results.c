@@ -222,12 +222,6 @@ static vg_status read_rows(const report *r, const char *path, rows *t)
     return vg_store_read_texts(r->file, path, "region", &t->region, &t->count);
 }
 
-static vg_status read_column(const report *r, const rows *t, const char *member, double **numbers)
-{
-    VG_TRY(VG_NEW(numbers, t->count, "regions"));
-    return vg_store_read(r->file, t->path, member, VG_STORE_F64, NULL, NULL, *numbers);
-}
-
 /* "all" is every voxel, for averages: a region only where there is no other. */
 static vg_status list_regions(report *r, const rows *t)
 {
@@ -240,73 +234,100 @@ static vg_status list_regions(report *r, const rows *t)
             VG_TRY(vg_format(&r->regions[r->region_count++], "%s", t->region[i]));
     VG_TRY(VG_NEW(&r->cells, r->space_count * r->region_count, "regions"));
     VG_TRY(VG_NEW(&r->by_subject, r->space_count * r->region_count * r->subject_count, "regions"));
+    VG_TRY(VG_NEW(&r->unique_by, r->space_count * r->region_count * r->subject_count, "regions"));
     for (int64_t i = 0; i < r->space_count * r->region_count; i++)
-        r->cells[i] = (report_cell){0, NAN, NAN, NAN, NAN, NAN};
+        r->cells[i] = (report_cell){0, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     for (int64_t i = 0; i < r->space_count * r->region_count * r->subject_count; i++)
-        r->by_subject[i] = NAN;
+        r->by_subject[i] = r->unique_by[i] = NAN;
     return VG_OK;
 }
 
-/* /regions: a row for each subject and region of a space; and, until /group_regions is written, the means over subjects. */
+/* Means over subjects, until /group_regions is written. */
+static void average_subjects(report *r)
+{
+    for (int64_t i = 0; i < r->space_count * r->region_count; i++) {
+        report_mean score = report_average(r->by_subject + i * r->subject_count, r->subject_count, 1);
+        report_mean unique = report_average(r->unique_by + i * r->subject_count, r->subject_count, 1);
+        r->cells[i].subjects = score.n;
+        r->cells[i].mean = score.mean;
+        r->cells[i].sem = score.sem;
+        r->cells[i].tested = r->unique ? unique.mean : score.mean;
+        r->cells[i].tested_sem = r->unique ? unique.sem : score.sem;
+    }
+}
+
+/* /regions: a row for each subject and region of a space. */
 static vg_status read_by_subject(report *r)
 {
     rows t;
     char **subject = NULL;
-    double *mean = NULL;
+    double *mean = NULL, *unique = NULL;
     int64_t count = 0;
     vg_status status;
     VG_GO(read_rows(r, "/regions", &t));
     VG_GO(vg_store_read_texts(r->file, "/regions", "subject", &subject, &count));
-    VG_GO(read_column(r, &t, "mean", &mean));
+    VG_GO(report_numbers(r, "/regions", "mean", t.count, &mean));
+    VG_GO(report_numbers(r, "/regions", "unique", t.count, &unique));
     VG_GO(list_regions(r, &t));
     for (int64_t i = 0; i < t.count; i++) {
         int64_t space = find_space(r, t.model[i], t.name[i], t.layer[i]), region = find(r->regions, r->region_count, t.region[i]);
         int64_t s = find(r->subjects, r->subject_count, subject[i]);
         if (space < 0 || region < 0 || s < 0)
             continue;
+        int64_t at = (space * r->region_count + region) * r->subject_count + s;
         r->spaces[space].whole = true;
-        r->by_subject[(space * r->region_count + region) * r->subject_count + s] = mean[i];
+        r->by_subject[at] = mean[i];
+        r->unique_by[at] = unique[i];
     }
-    for (int64_t i = 0; i < r->space_count * r->region_count; i++) {
-        report_mean m = report_average(r->by_subject + i * r->subject_count, r->subject_count, 1);
-        r->cells[i].subjects = m.n;
-        r->cells[i].mean = m.mean;
-        r->cells[i].sem = m.sem;
-    }
+    average_subjects(r);
 done:
     free_rows(&t);
     vg_store_names_free(subject, count);
     free(mean);
+    free(unique);
     return status;
+}
+
+/* Is unique variance tested, and against how many shifts? */
+static vg_status read_tested(report *r)
+{
+    static const char path[] = "/group_regions";
+    char *tested = NULL;
+    double shifts = 0;
+    if (vg_store_has_attribute(r->file, path, "tested"))
+        VG_TRY(vg_store_attribute_text(r->file, path, "tested", &tested));
+    r->unique = tested != NULL && strcmp(tested, "unique") == 0;
+    free(tested);
+    if (vg_store_has_attribute(r->file, path, "shifts"))
+        VG_TRY(vg_store_attribute_number(r->file, path, "shifts", &shifts));
+    r->shifts = (int64_t)shifts;
+    return VG_OK;
 }
 
 static vg_status read_group(report *r)
 {
-    static const char *const members[] = {"subjects", "mean", "sem", "p", "q", "p_largest"};
-    double *numbers[6] = {NULL}, shifts = 0;
+    enum { SUBJECTS, MEAN, SEM, TESTED, TESTED_SEM, P, Q, P_LARGEST, NULL_MEAN, MEMBERS };
+    const char *const members[MEMBERS] = {
+        "subjects", "mean", "sem", r->unique ? "unique" : "mean", r->unique ? "unique_sem" : "sem", "p", "q", "p_largest", "null_mean"};
+    double *n[MEMBERS] = {NULL};
     rows t;
     vg_status status;
     if (!vg_store_has(r->file, "/group_regions"))
         return VG_OK;
-    if (vg_store_has_attribute(r->file, "/group_regions", "shifts"))
-        VG_TRY(vg_store_attribute_number(r->file, "/group_regions", "shifts", &shifts));
-    r->shifts = (int64_t)shifts;
     VG_GO(read_rows(r, "/group_regions", &t));
-    for (int m = 0; m < (r->shifts > 0 ? 6 : 3); m++)
-        VG_GO(read_column(r, &t, members[m], &numbers[m]));
+    for (int m = 0; m < MEMBERS; m++)
+        VG_GO(report_numbers(r, "/group_regions", members[m], t.count, &n[m]));
     for (int64_t i = 0; i < t.count; i++) {
         int64_t space = find_space(r, t.model[i], t.name[i], t.layer[i]), region = find(r->regions, r->region_count, t.region[i]);
-        if (space < 0 || region < 0)
-            continue;
-        report_cell *cell = &r->cells[space * r->region_count + region];
-        *cell = (report_cell){(int64_t)numbers[0][i], numbers[1][i], numbers[2][i], NAN, NAN, NAN};
-        if (r->shifts > 0)
-            cell->p = numbers[3][i], cell->q = numbers[4][i], cell->p_largest = numbers[5][i];
+        if (space >= 0 && region >= 0)
+            r->cells[space * r->region_count + region] =
+                (report_cell){(int64_t)n[SUBJECTS][i], n[MEAN][i],     n[SEM][i], n[TESTED][i], n[TESTED_SEM][i], n[P][i], n[Q][i],
+                              n[P_LARGEST][i],         n[NULL_MEAN][i]};
     }
 done:
     free_rows(&t);
-    for (int m = 0; m < 6; m++)
-        free(numbers[m]);
+    for (int m = 0; m < MEMBERS; m++)
+        free(n[m]);
     return status;
 }
 
@@ -327,9 +348,10 @@ static vg_status read_null(report *r)
 vg_status report_numbers(const report *r, const char *path, const char *member, int64_t count, double **numbers)
 {
     VG_TRY(VG_NEW(numbers, count, "table"));
-    if (vg_store_read(r->file, path, member, VG_STORE_F64, NULL, NULL, *numbers) != VG_OK)
-        for (int64_t i = 0; i < count; i++)
-            (*numbers)[i] = NAN;
+    if (vg_store_has_member(r->file, path, member))
+        return vg_store_read(r->file, path, member, VG_STORE_F64, NULL, NULL, *numbers);
+    for (int64_t i = 0; i < count; i++)
+        (*numbers)[i] = NAN;
     return VG_OK;
 }
 
@@ -337,7 +359,7 @@ static vg_status read_ceilings(report *r)
 {
     static const char path[] = "/ceiling/regions";
     char **region = NULL;
-    double *ceiling = NULL;
+    double *ceiling = NULL, *low = NULL;
     int64_t count = 0;
     vg_status status;
     VG_TRY(VG_NEW(&r->ceiling, r->region_count, "ceilings"));
@@ -347,8 +369,11 @@ static vg_status read_ceilings(report *r)
         return VG_OK;
     VG_GO(vg_store_read_texts(r->file, path, "region", &region, &count));
     VG_GO(report_numbers(r, path, "ceiling", count, &ceiling));
+    VG_GO(report_numbers(r, path, "low", count, &low));
     for (int64_t i = 0; i < count; i++) {
         int64_t g = find(r->regions, r->region_count, region[i]);
+        if (low[i] <= 0)
+            continue;
         if (g >= 0)
             r->ceiling[g] = ceiling[i];
         if (strcmp(region[i], "all") == 0)
@@ -357,6 +382,7 @@ static vg_status read_ceilings(report *r)
 done:
     vg_store_names_free(region, count);
     free(ceiling);
+    free(low);
     return status;
 }
 
@@ -505,6 +531,7 @@ vg_status report_load(const char *results_path, const vg_report_options *options
     VG_TRY(list_spaces(r));
     VG_TRY(judge_controls(r));
     VG_TRY(group_entries(r));
+    VG_TRY(read_tested(r));
     VG_TRY(read_by_subject(r));
     VG_TRY(read_ceilings(r));
     if (!r->unfinished)
@@ -542,6 +569,7 @@ void report_free(report *r)
     free(r->regions);
     free(r->cells);
     free(r->by_subject);
+    free(r->unique_by);
     free(r->whole);
     free(r->ceiling);
     free(r->null_largest);

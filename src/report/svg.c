@@ -11,8 +11,11 @@ static const char style[] =
     ".head{font-weight:bold;font-size:8px}.grid{stroke:#e3e3e3;stroke-width:.5}.zero,.axis{stroke:#777;stroke-width:.6}"
     ".link{stroke:#bbb;stroke-width:.6}.bar{stroke:#1a1a1a;stroke-width:1}.null{fill:#000;fill-opacity:.08}"
     ".ceiling{stroke:#1a1a1a;stroke-width:.8;stroke-dasharray:3 2}.absent{fill:none;stroke:#bbb;stroke-width:.5}.dot{fill-opacity:.55}"
-    ".mean{stroke:#fff;stroke-width:.6}.c0{fill:#0072b2}.c1{fill:#d55e00}.c2{fill:#009e73}.c3{fill:#cc79a7}.c4{fill:#e69f00}"
-    ".c5{fill:#56b4e9}.c6{fill:#000}.c7{fill:#8a8a8a}.tied{fill:#bbb}.best{fill:none;stroke:#d55e00;stroke-width:1.2}";
+    ".mean{stroke:#fff;stroke-width:.6}.course{fill:none;stroke-width:.8}.s0{stroke:#0072b2}.s1{stroke:#d55e00}.s2{stroke:#009e73}"
+    ".s3{stroke:#cc79a7}.s4{stroke:#e69f00}.s5{stroke:#56b4e9}.s6{stroke:#000}.over{font-size:5.5px}.c0{fill:#0072b2}.c1{fill:#d55e00}.c2{"
+    "fill:#009e73}.c3{fill:#cc79a7}.c4{fill:#e69f00}"
+    ".c5{fill:#56b4e9}.c6{fill:#000}.c7{fill:#8a8a8a}.unsure{fill:#fff;stroke:#777;stroke-width:.8}.tied{fill:#bbb}.best{fill:none;stroke:#"
+    "d55e00;stroke-width:1.2}";
 
 void svg_begin(FILE *svg, double width, double height, const char *about)
 {
@@ -126,12 +129,21 @@ void svg_cell(FILE *svg, svg_mark mark, double share, double x, double y, double
     end_mark(svg, "rect", mark);
 }
 
+void svg_signed(FILE *svg, svg_mark mark, double share, double x, double y, double width, double height)
+{
+    mark.colour = share < 0 ? 0 : 4;
+    begin_mark(svg, "rect", mark);
+    fprintf(svg, " x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill-opacity=\"%.2f\"", x, y, width, height,
+            isfinite(share) ? 0.08 + 0.62 * fmin(fabs(share), 1.0) : 0.0);
+    end_mark(svg, "rect", mark);
+}
+
 void svg_scale_bar(FILE *svg, double x, double y, double width, double low, double high, const char *label)
 {
     char number[32];
     for (int i = 0; i < 64; i++)
-        fprintf(svg, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"6\" fill=\"#%06x\"/>\n", x + width * i / 64, y, width / 64 + 0.3,
-                shade(i / 63.0));
+        fprintf(svg, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"6\" fill=\"#%06x\"/>\n", x + width * i / 64, y,
+                i < 63 ? width / 32 : width / 64, shade(i / 63.0));
     snprintf(number, sizeof number, "%.3g", low);
     svg_text(svg, x - 3, y + 5.5, "end", "small", number);
     snprintf(number, sizeof number, "%.3g", high);
@@ -191,7 +203,7 @@ void svg_axis_up(FILE *svg, const svg_axis *axis, double x0, double x1, const ch
         svg_text(svg, x0 - 3, y + 2, "end", "small", text);
     }
     if (*label != '\0')
-        svg_text_turned(svg, x0 - 24, (axis->from + axis->to) / 2, -90, "middle", "", label);
+        svg_text_turned(svg, x0 - 26, (axis->from + axis->to) / 2, -90, "middle", "", label);
 }
 
 double svg_width(const char *text)

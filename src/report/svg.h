@@ -31,6 +31,8 @@ void svg_diamond(FILE *svg, svg_mark mark, double x, double y, double radius);
 void svg_bar(FILE *svg, svg_mark mark, double x, double y, double width, double height);
 /* A cell of a heat map: share in 0 .. 1 of the colour scale (viridis); NaN: hatched as not there. */
 void svg_cell(FILE *svg, svg_mark mark, double share, double x, double y, double width, double height);
+/* A cell of signed numbers: share in -1 .. 1, negative blue, positive orange, 0 the paper's colour. */
+void svg_signed(FILE *svg, svg_mark mark, double share, double x, double y, double width, double height);
 /* The scale of a heat map, from low to high, left to right. */
 void svg_scale_bar(FILE *svg, double x, double y, double width, double low, double high, const char *label);
 

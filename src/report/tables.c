@@ -29,23 +29,17 @@ static bool is_text(const char *column)
 }
 
 /* One column of a table of the file as text, "" where the table has none; to be given to vg_store_names_free. */
-static vg_status read_column(const vg_store_file *file, const char *path, const char *column, const char *present, int64_t rows,
-                             char ***cells)
+static vg_status read_column(const vg_store_file *file, const char *path, const char *column, int64_t rows, char ***cells)
 {
-    char within[64];
-    snprintf(within, sizeof within, " %s ", column);
-    VG_TRY(VG_NEW(cells, rows, "cells"));
-    if (strstr(present, within) != NULL && is_text(column)) {
-        vg_store_names_free(*cells, 0);
+    bool there = vg_store_has_member(file, path, column);
+    if (there && is_text(column)) {
         int64_t count;
         return vg_store_read_texts(file, path, column, cells, &count);
     }
     double *numbers;
+    VG_TRY(VG_NEW(cells, rows, "cells"));
     VG_TRY(VG_NEW(&numbers, rows, "cells"));
-    vg_status status = VG_OK;
-    bool there = strstr(present, within) != NULL;
-    if (there)
-        status = vg_store_read(file, path, column, VG_STORE_F64, NULL, NULL, numbers);
+    vg_status status = there ? vg_store_read(file, path, column, VG_STORE_F64, NULL, NULL, numbers) : VG_OK;
     for (int64_t i = 0; status == VG_OK && i < rows; i++)
         status = there && isfinite(numbers[i]) ? vg_format(&(*cells)[i], "%.6g", numbers[i]) : vg_format(&(*cells)[i], "%s", "");
     free(numbers);
@@ -68,9 +62,8 @@ static vg_status add_row(table *t, char **cells)
 
 /* What of a table of the file becomes rows. */
 typedef struct {
-    const char *path, *present; /* its members, each between blanks */
-    const char *layer;          /* the layer of all its rows, NULL: its own */
-    bool (*wants)(const table *t, char *const *cells);
+    const char *path, *layer;                          /* layer: of all its rows, NULL: its own */
+    bool (*wants)(const table *t, char *const *cells); /* NULL: all rows */
 } source;
 
 static vg_status add_source(const vg_store_file *file, const source *from, table *t)
@@ -83,7 +76,7 @@ static vg_status add_source(const vg_store_file *file, const source *from, table
     VG_TRY(vg_store_describe(file, from->path, &about));
     int64_t rows = about.shape[0];
     for (int64_t c = 0; c < t->count; c++)
-        VG_GO(read_column(file, from->path, t->columns[c], from->present, rows, &columns[c]));
+        VG_GO(read_column(file, from->path, t->columns[c], rows, &columns[c]));
     for (int64_t i = 0; i < rows; i++) {
         char **cells;
         VG_GO(VG_NEW(&cells, t->count, "cells"));
@@ -159,13 +152,7 @@ static int compare(const void *a, const void *b)
     return 0;
 }
 
-/* ---- the tables ------------------------------------------------------------------------------------------------------------------------
- */
-
-#define REGION_MEMBERS " model name layer region subjects mean sem sem_within low high fraction "
-#define LAYER_MEMBERS " model name region subjects mean sem low high "
-#define PAIR_MEMBERS " a b region subjects mean sem low high "
-#define NULL_MEMBERS " p q p_largest passing center_of_mass won_a won_b tied "
+/* ---- the tables ---------------------------------------------------------------------------------------------------------------------- */
 
 static const char *const region_columns[] = {"model", "name", "layer",    "region", "subjects", "mean",      "sem", "sem_within",
                                              "low",   "high", "fraction", "p",      "q",        "p_largest", NULL};
@@ -176,57 +163,52 @@ static const char *const pair_columns[] = {"a",    "b", "region", "subjects", "m
                                            "high", "p", "q",      "won_a",    "won_b", "tied", NULL};
 static const char *const profile_columns[] = {"model", "name", "layer", "region", "kind", "word", "subjects", "mean", "sem", NULL};
 
-/* present: members without and with a null. */
-typedef struct {
-    const char *path, *present, *with_null, *layer;
-    bool (*wants)(const table *t, char *const *cells);
-} recipe_source;
+#define BEST                            \
+    {                                   \
+        "/layers/regions", "best", NULL \
+    }
 
+/* A column that the file's tables do not have (p without a null) has empty cells. */
 static const struct {
     const char *what;
     const char *const *columns;
-    recipe_source sources[2];
+    source sources[2];
     bool by_model;
     const char *legend, *missing;
 } recipes[] = {
     {"regions",
      region_columns,
-     {{"/group_regions", REGION_MEMBERS, REGION_MEMBERS " p q p_largest ", NULL, NULL}},
+     {{"/group_regions", NULL, NULL}},
      false,
      "Mean over subjects of the region's mean score (Pearson's r); low, high: bootstrap over listeners",
      ""},
     {"layers",
      layer_columns,
-     {{"/group_regions", REGION_MEMBERS, REGION_MEMBERS " p q ", NULL, has_layer},
-      {"/layers/regions", LAYER_MEMBERS, LAYER_MEMBERS NULL_MEMBERS, "best", NULL}},
+     {{"/group_regions", NULL, has_layer}, BEST},
      false,
      "Layers, and the best one (chosen per voxel and outer fold on inner folds); center_of_mass by place among the layers, from 0",
      "no space of this study has layers"},
     {"methods",
      method_columns,
-     {{"/group_regions", REGION_MEMBERS, REGION_MEMBERS " p q ", NULL, is_average_without_layer},
-      {"/layers/regions", LAYER_MEMBERS, LAYER_MEMBERS NULL_MEMBERS, "best", is_average}},
+     {{"/group_regions", NULL, is_average_without_layer}, {"/layers/regions", "best", is_average}},
      false,
      "Mean over subjects of the mean score of all voxels, by model and method; best: the best layer, chosen on inner folds",
      ""},
     {"models",
      method_columns,
-     {{"/group_regions", REGION_MEMBERS, REGION_MEMBERS " p q ", NULL, has_no_layer},
-      {"/layers/regions", LAYER_MEMBERS, LAYER_MEMBERS NULL_MEMBERS, "best", NULL}},
+     {{"/group_regions", NULL, has_no_layer}, BEST},
      true,
      "Methods in every region, model beside model; best: the best layer, chosen on inner folds",
      ""},
     {"contrasts",
      pair_columns,
-     {{"/contrast_regions", PAIR_MEMBERS, PAIR_MEMBERS " p q ", NULL, NULL},
-      {"/families/comparisons", PAIR_MEMBERS, PAIR_MEMBERS NULL_MEMBERS, NULL, NULL}},
+     {{"/contrast_regions", NULL, NULL}, {"/families/comparisons", NULL, NULL}},
      false,
      "a less b, mean over subjects; p against the same shifts of both, two-sided; won_a, won_b, tied: shares of voxels, families alone",
      "this study has no contrasts (contrasts: all, or a list) and no two families"},
     {"profile",
      profile_columns,
-     {{"/profile", " model name layer region kind word subjects mean sem ", " model name layer region kind word subjects mean sem ", NULL,
-       NULL}},
+     {{"/profile", NULL, NULL}},
      false,
      "last: score (r) of the last `word` words alone; without: r2 of all less r2 without the word `word` places back",
      "this study has no profile (profile: {spaces: all, or a list})"},
@@ -234,8 +216,7 @@ static const struct {
 
 enum { RECIPES = sizeof recipes / sizeof *recipes };
 
-/* ---- printing
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- printing ------------------------------------------------------------------------------------------------------------------------ */
 
 static void print_csv_cell(const char *text, FILE *out)
 {
@@ -311,13 +292,10 @@ static vg_status find_recipe(const char *what, int *found)
 
 static vg_status fill(const vg_store_file *file, int recipe, table *t)
 {
-    bool null = vg_store_has_attribute(file, "/group_regions", "shifts");
     if (!vg_store_has(file, "/group_regions"))
         return vg_fail(VG_INVALID, "%s: is no results.h5 of voxgrad: it has no /group_regions", vg_store_path(file));
-    for (int i = 0; i < 2 && recipes[recipe].sources[i].path != NULL; i++) {
-        const recipe_source *from = &recipes[recipe].sources[i];
-        VG_TRY(add_source(file, &(source){from->path, null ? from->with_null : from->present, from->layer, from->wants}, t));
-    }
+    for (int i = 0; i < 2 && recipes[recipe].sources[i].path != NULL; i++)
+        VG_TRY(add_source(file, &recipes[recipe].sources[i], t));
     if (t->row_count == 0 && *recipes[recipe].missing != '\0')
         return vg_fail(VG_INVALID, "%s: %s", vg_store_path(file), recipes[recipe].missing);
     if (recipes[recipe].by_model && t->row_count > 0) {

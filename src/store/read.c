@@ -209,6 +209,16 @@ static vg_status open_dataset(const vg_store_file *file, const char *path, const
     return status;
 }
 
+bool vg_store_has_member(const vg_store_file *file, const char *path, const char *member)
+{
+    opened o;
+    if (!vg_store_is_dataset(file, path) || open_dataset(file, path, NULL, &o) != VG_OK)
+        return false;
+    bool there = H5Tget_class(o.type) == H5T_COMPOUND && H5Tget_member_index(o.type, member) >= 0;
+    close_opened(&o);
+    return there;
+}
+
 vg_status vg_store_describe(const vg_store_file *file, const char *path, vg_store_about *about)
 {
     opened o;

@@ -113,32 +113,6 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
     return VG_OK;
 }
 
-/* Training rows of the outer folds whose delayed window shares a TR of the story with that of a test row: what was heard is the same in
- * both, though no test response enters training. */
-static int64_t overlap(const vg_study *study, const subject_runs *runs, const vg_folds *folds)
-{
-    int64_t reach = 0, count = 0, begin = 0;
-    for (int64_t a = 0; a < study->alignment.delay_count; a++)
-        for (int64_t b = 0; b < study->alignment.delay_count; b++)
-            reach = study->alignment.delays[a] - study->alignment.delays[b] > reach
-                        ? study->alignment.delays[a] - study->alignment.delays[b]
-                        : reach;
-    for (int64_t r = 0; r < runs->count; begin += runs->rows[r], r++)
-        for (int64_t k = 0; k < folds->outer_count; k++)
-            for (int64_t i = 0; i < folds->outer[k].train_ranges; i++)
-                for (int64_t t = folds->outer[k].train[i].begin; t < folds->outer[k].train[i].end; t++) {
-                    bool shared = false;
-                    for (int64_t j = 0; t >= begin && t < begin + runs->rows[r] && j < folds->outer[k].test_ranges; j++) {
-                        const vg_range *test = &folds->outer[k].test[j];
-                        int64_t from = test->begin > begin ? test->begin : begin;
-                        int64_t to = test->end < begin + runs->rows[r] ? test->end : begin + runs->rows[r];
-                        shared |= from < to && t > from - 1 - reach && t < to + reach;
-                    }
-                    count += shared;
-                }
-    return count;
-}
-
 static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
 {
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
@@ -183,7 +157,7 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
     if (banded)
         fprintf(out, "nuisance: %lld draws of penalties, each as much again and more\n", (long long)study->nuisance.draws);
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
-    return vg_null_check(study, voxels->shortest, cost.voxel_flops * (double)voxels->total, out);
+    return vg_null_check(study, voxels->shortest, voxels->most, cost.voxel_flops * (double)voxels->total, out);
 }
 
 /* As a subject's runs have it. */
@@ -210,7 +184,7 @@ static vg_status check_fit(const vg_study *study, estimate *e, const subject_run
                               : "blocks of the run",
             (long long)study->ridge.inner_folds, (long long)vg_fold_gap(study));
     fprintf(out, "overlap: %lld training rows, over all outer folds, share a TR of the story with a test row through the delays\n",
-            (long long)overlap(study, runs, folds));
+            (long long)vg_leakage_overlap(study, runs->rows, runs->count, folds));
     vg_status status = print_costs(study, e, folds, voxels, out);
     vg_folds_free(folds);
     return status;

@@ -109,6 +109,9 @@ vg_status vg_fit_drop_unusable(fit_job *job);
 /* atlas and regions of every subject. Not collective. */
 vg_status vg_fit_all_regions(fit_job *job);
 
+/* Outer folds, gap, training rows and how many of these overlap with test rows, as attributes of a subject's group. Not collective. */
+vg_status vg_leakage_add(fit_job *job, const fit_subject *subject, const char *path);
+
 /* job->layout, with all dataset numbers in spaces and subjects. Not collective. */
 vg_status vg_fit_layout(fit_job *job);
 

@@ -381,7 +381,7 @@ static vg_status fit_and_write(fit_job *job, int64_t first, int64_t count, int64
         VG_TRY(explain_repeats(job, tile, w->best));
     for (int64_t i = 0; i < count; i++) {
         VG_TRY(write_values(job, first + i, i, t, &w->values[i], repeated && subject->cc_norm[first + i] >= 0 ? w->best : NULL, w->narrow));
-        if (strcmp(job->study->ridge.weights, "true") == 0)
+        if (subject->weights[first + i] >= 0)
             VG_TRY(write_weights(job, first + i, tile, y, w->values[i].alpha));
     }
     return VG_OK;

@@ -63,7 +63,7 @@ static vg_status add_scores(fit_job *job, fit_subject *subject, const char *abov
         {"r2_with_nuisance", &subject->joint[i], 0, banded, "r2 of the space and the nuisance, a penalty each"},
         {"split", &subject->split[i], 2, banded, "product measure: what the space and the nuisance add to r2_with_nuisance"},
         {"unique", &subject->unique[i], 0, banded, "r2_with_nuisance less the r2 of the nuisance alone (of the rest of it, for one of it)"},
-        {"weights", &subject->weights[i], columns, strcmp(study->ridge.weights, "true") == 0,
+        {"weights", &subject->weights[i], columns, strcmp(study->ridge.weights, "true") == 0 && space->principal == 0,
          "refitted on all rows; delay by delay, column by column"},
         {"cc_norm", &subject->cc_norm[i], 0, subject->explainable >= 0 && !by_r2,
          "score over the best correlation a model can have with the mean of the repeats"},
@@ -107,7 +107,9 @@ static vg_status add_subject(fit_job *job, fit_subject *subject)
         *rest[d] = subject->score + (int64_t)(d + 1) * job->space_count;
     VG_TRY(add_voxels(job, subject));
     VG_TRY(vg_format(&above, "/subjects/%s", subject->study->name));
-    vg_status status = add_explainable(job, subject, above);
+    vg_status status = vg_leakage_add(job, subject, above);
+    if (status == VG_OK)
+        status = add_explainable(job, subject, above);
     for (int64_t i = 0; status == VG_OK && i < job->space_count; i++)
         status = add_scores(job, subject, above, i);
     free(above);

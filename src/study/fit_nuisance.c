@@ -219,14 +219,15 @@ static vg_status find_without(fit_job *job, fit_group *group, const int64_t *lis
     return nuisance->columns > 0 ? vg_ridge_design_create(job->device, &group->plan, samples(*nuisance), &w->design) : VG_OK;
 }
 
-static vg_status make_banded(fit_job *job, const fit_group *group, vg_matrix x, vg_matrix nuisance, vg_banded **banded)
+static vg_status make_banded(fit_job *job, const fit_group *group, vg_matrix x, int64_t principal, vg_matrix nuisance, vg_banded **banded)
 {
     int64_t bands = nuisance.columns > 0 ? 2 : 1, draws = bands > 1 ? job->study->nuisance.draws : 1;
     vg_samples both[2] = {samples(x), samples(nuisance)};
     double *weights;
     VG_TRY(VG_NEW(&weights, draws * bands, "draws of band weights"));
     vg_band_weights(bands, draws, (uint64_t)job->study->seed, weights);
-    vg_status status = vg_banded_create(job->device, &group->plan, both, bands, weights, draws, banded);
+    vg_status status = principal > 0 ? vg_banded_principal(job->device, &group->plan, both, bands, principal, weights, draws, banded)
+                                     : vg_banded_create(job->device, &group->plan, both, bands, weights, draws, banded);
     free(weights);
     return status;
 }
@@ -237,17 +238,16 @@ static vg_status make_designs(fit_job *job, int64_t g, int64_t space, int64_t at
     vg_matrix x = {0}, nuisance = {0};
     int64_t *list = NULL, count;
     vg_status status;
-    if (job->spaces[space].principal > 0)
-        return vg_fail(VG_INVALID, "spaces cut to equal size have no place beside a nuisance: leave out one of the two");
     VG_GO(VG_NEW(&list, job->study->nuisance.space_count, "nuisance"));
     VG_GO(list_nuisance(job, space, list, &count));
     VG_GO(vg_fit_features(job, group, &job->spaces[space], &x));
     VG_GO(make_matrix(job, group, list, count, &nuisance));
     if (vg_fit_regressed(job->study)) {
-        VG_GO(vg_regressed_create(job->device, &group->plan, samples(x), samples(nuisance), &job->regressed[at]));
+        VG_GO(vg_regressed_create(job->device, &group->plan, samples(x), samples(nuisance), job->spaces[space].principal,
+                                  &job->regressed[at]));
     } else {
         VG_GO(find_without(job, group, list, count, &nuisance, &job->without[at]));
-        VG_GO(make_banded(job, group, x, nuisance, &job->banded[at]));
+        VG_GO(make_banded(job, group, x, job->spaces[space].principal, nuisance, &job->banded[at]));
     }
 done:
     free(list);

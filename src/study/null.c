@@ -11,12 +11,12 @@ enum { BATCH = 8, PACK = 4096 };
 
 /* ---- which shifts ---------------------------------------------------------------------------------------------------------------- */
 
+/* By itself every shift of the circle but 0: these and the observed responses are one group, and p is exact but for the seam (Hemerik &
+ * Goeman 2018, TEST 27:811-825). A shift scores like its neighbours; where those of 0 are left out, the observed responses stand alone
+ * among clusters and are the largest too often (measured: 5.8 % below .05, two-sided 6.1 %, in 80 rows away from 0 by 11). */
 static int64_t least_shift(const vg_study *study)
 {
-    int64_t longest = 0;
-    for (int64_t d = 0; d < study->alignment.delay_count; d++)
-        longest = study->alignment.delays[d] > longest ? study->alignment.delays[d] : longest;
-    return study->null.min_shift >= 0 ? study->null.min_shift : longest + 10;
+    return study->null.min_shift >= 0 ? study->null.min_shift : 1;
 }
 
 vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t runs, int64_t *shifts, int64_t *count)
@@ -25,7 +25,24 @@ vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t r
     return status == VG_OK ? VG_OK : vg_fail_within(status, "%s: null.min_shift: ", study->path);
 }
 
-vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flops, FILE *out)
+/* What no voxel can reach. By Benjamini & Hochberg, m of V voxels that all have the smallest p have q = V p / m. */
+static void print_reach(const vg_study *study, int64_t count, int64_t voxels, FILE *out)
+{
+    double level = study->statistics.level, least = 1 / (double)(count + 1);
+    int64_t shifts = (int64_t)ceil(1 / level), both = 2 * shifts, most = (int64_t)ceil((double)voxels * least / level);
+    if (least >= level)
+        fprintf(out, "null: too few shifts: no voxel can have q below statistics.level %g, which takes %lld\n", level, (long long)shifts);
+    else if (most > 1)
+        fprintf(out,
+                "null: q below %g takes %lld of a subject's %lld voxels with the smallest p; against the largest of all voxels and spaces "
+                "one can have it\n",
+                level, (long long)most, (long long)voxels);
+    if (2 * least >= level)
+        fprintf(out, "null: too few shifts: no voxel can have a winner among families: a difference's p is two-sided, and it takes %lld\n",
+                (long long)both);
+}
+
+vg_status vg_null_check(const vg_study *study, int64_t shortest_run, int64_t voxels, double flops, FILE *out)
 {
     int64_t *shifts, count;
     if (study->null.shifts == 0)
@@ -34,11 +51,15 @@ vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flop
     vg_status status = vg_null_plan(study, &shortest_run, 1, shifts, &count);
     free(shifts);
     VG_TRY(status);
-    fprintf(out, "null: %lld shifts of %lld rows or more, smallest p %.2g, %.3g GFLOP\n", (long long)count, (long long)least_shift(study),
-            1.0 / (double)(count + 1), flops * (double)count / 1e9);
+    fprintf(out, "null: %lld shifts, smallest p %.2g (two-sided %.2g), %.3g GFLOP\n", (long long)count, 1.0 / (double)(count + 1),
+            2.0 / (double)(count + 1), flops * (double)count / 1e9);
     if (count < study->null.shifts)
         fprintf(out, "null: %lld shifts were asked for; the shortest run of %lld rows has no more\n", (long long)study->null.shifts,
                 (long long)shortest_run);
+    if (least_shift(study) > 1)
+        fprintf(out, "null: null.min_shift %lld: p will be too small, the more so the fewer rows there are; 1 is exact\n",
+                (long long)least_shift(study));
+    print_reach(study, count, voxels, out);
     return VG_OK;
 }
 
@@ -263,6 +284,10 @@ vg_status vg_null_write(fit_job *job, int64_t in_chunk, int64_t space)
     free(p);
     int64_t over = s->derived.group + s->derived.rows;
     vg_null_p(s->group[space] + over, derived + over, null->shift_count, s->derived.over, s->over_p + space * s->over.count);
+    const int64_t *sum = null->sum + in_chunk * (s->voxels + s->derived.total) + s->voxels + over;
+    for (int64_t g = 0; g < s->over.count; g++)
+        s->over_null[space * s->over.count + g] =
+            isnan(s->group[space][over + g]) ? (double)NAN : vg_from_exact(sum[g]) / (double)null->shift_count;
     if (status == VG_OK && job->same_voxels)
         status = write_group(job, space, derived);
     return status;

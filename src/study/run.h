@@ -32,6 +32,9 @@ vg_align_options vg_align_of(const vg_study *study, int64_t rows);
 vg_filter_options vg_filter_of(const vg_study *study);
 bool vg_standardize_runs(const vg_study *study);
 
+/* Training rows, over all outer folds, that share a TR of the story with a test row through the delays. run_rows: of each run, trimmed. */
+int64_t vg_leakage_overlap(const vg_study *study, const int64_t *run_rows, int64_t runs, const vg_folds *folds);
+
 /* ---- the plan (plan.c) -------------------------------------------------------------------------------------------------- */
 
 /* The number that the plan of an unfinished file (vg_store_planned, may be NULL) has for a field, where the study leaves it to voxgrad. */
@@ -157,8 +160,9 @@ vg_status vg_bench_fit(const vg_ridge_plan *plan, vg_device *device, const vg_be
  */
 vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t runs, int64_t *shifts, int64_t *count);
 
-/* Prints what the null will cost and the smallest p it can reach, for `check`; nothing where there is none. */
-vg_status vg_null_check(const vg_study *study, int64_t shortest_run, double flops, FILE *out);
+/* Prints what the null will cost, the smallest p it can reach, and what no voxel (of `voxels` of a subject) can then be, for `check`;
+ * nothing where there is none. */
+vg_status vg_null_check(const vg_study *study, int64_t shortest_run, int64_t voxels, double flops, FILE *out);
 
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 

@@ -136,6 +136,7 @@ vg_status vg_statistics_prepare(fit_job *job)
     s->derived.total = s->derived.group + s->derived.rows + s->derived.over;
     VG_TRY(VG_NEW(&s->group, job->space_count, "group maps"));
     VG_TRY(VG_NEW(&s->over_p, job->space_count * s->over.count, "regions"));
+    VG_TRY(VG_NEW(&s->over_null, job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->plain, 2 * job->space_count * s->over.count, "regions"));
     VG_TRY(VG_NEW(&s->rows, job->space_count * s->derived.rows, "regions"));
     VG_TRY(vg_ceilings_prepare(job));
@@ -163,15 +164,15 @@ vg_status vg_statistics_layout(fit_job *job)
     fit_over *over = &job->statistics->over;
     size_t model, name, region;
     vg_statistics_longest(job, &model, &name, &region);
-    vg_store_member members[16] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name},   {"layer", VG_STORE_TEXT, 8},
+    vg_store_member members[20] = {{"model", VG_STORE_TEXT, model},   {"name", VG_STORE_TEXT, name},   {"layer", VG_STORE_TEXT, 8},
                                    {"region", VG_STORE_TEXT, region}, {"subjects", VG_STORE_I64, 0},   {"mean", VG_STORE_F64, 0},
                                    {"sem", VG_STORE_F64, 0},          {"sem_within", VG_STORE_F64, 0}, {"low", VG_STORE_F64, 0},
                                    {"high", VG_STORE_F64, 0},         {"fraction", VG_STORE_F64, 0}};
-    static const char *const banded[] = {"unique", "unique_sem"}, *const tested[] = {"p", "q", "p_largest"};
+    static const char *const banded[] = {"unique", "unique_sem"}, *const tested[] = {"p", "q", "p_largest", "null_mean"};
     int64_t count = 11;
     for (int i = 0; vg_fit_banded(job->study) && i < 2; i++)
         members[count++] = (vg_store_member){banded[i], VG_STORE_F64, 0};
-    for (int i = 0; job->statistics->null != NULL && i < 3; i++)
+    for (int i = 0; job->statistics->null != NULL && i < 4; i++)
         members[count++] = (vg_store_member){tested[i], VG_STORE_F64, 0};
     VG_TRY(vg_layout_table(job->layout, "/group_regions", members, count, job->space_count * over->count, &over->table));
     VG_TRY(vg_layout_text(
@@ -180,7 +181,8 @@ vg_status vg_statistics_layout(fit_job *job)
         "it "
         "is there. Of what is tested: sem_within: within subjects, over all spaces of the region; low, high: bootstrap interval over "
         "listeners, which says nothing of chance; p: of the mean, against the shifted responses; q: p by Benjamini & Hochberg over the "
-        "regions of a space; p_largest: against the largest of all spaces and regions. fraction: of the region's ceiling, where its "
+        "regions of a space; p_largest: against the largest of all spaces and regions; null_mean: of the shifts. fraction: of the region's "
+        "ceiling, where its "
         "interval does not hold 0: mean over it (unique over its square)"));
     VG_TRY(vg_layout_text(job->layout, "/group_regions", "tested", vg_fit_banded(job->study) ? "unique" : "mean"));
     VG_TRY(vg_layout_number(job->layout, "/group_regions", "level", VG_INTERVAL));
@@ -361,6 +363,7 @@ static void put_over(const fit_job *job, int64_t space, int64_t g, const over_nu
     vg_record_number(record, "p", s->over_p[space * s->over.count + g]);
     vg_record_number(record, "q", numbers->q[g]);
     vg_record_number(record, "p_largest", numbers->largest[g]);
+    vg_record_number(record, "null_mean", s->over_null[space * s->over.count + g]);
 }
 
 /* The rows of one space in /group_regions. */
@@ -429,6 +432,7 @@ void vg_statistics_free(fit_job *job)
     vg_choices_free(job);
     vg_profile_free(s->profile);
     free(s->over_p);
+    free(s->over_null);
     free(s->plain);
     free(s->rows);
     free(s);

@@ -50,11 +50,12 @@ typedef struct fit_statistics {
     int64_t *offset; /* (subjects) of a subject's voxels among all subjects' */
     fit_derived derived;
     fit_over over;
-    double **group; /* (space) -> (derived.total), on the rank that summarised it, for the last p */
-    double *over_p; /* (space, over), there too */
-    double *plain;  /* (2, space, over), there too: mean score and its standard error, where unique variance is tested */
-    double *rows;   /* (space, derived.rows) region means of every subject: of what this rank summarised, at the end of all */
-    fit_null *null; /* NULL: no shifts */
+    double **group;    /* (space) -> (derived.total), on the rank that summarised it, for the last p */
+    double *over_p;    /* (space, over), there too */
+    double *over_null; /* the same: means over shifts */
+    double *plain;     /* (2, space, over), there too: mean score and its standard error, where unique variance is tested */
+    double *rows;      /* (space, derived.rows) region means of every subject: of what this rank summarised, at the end of all */
+    fit_null *null;    /* NULL: no shifts */
     struct fit_ceilings *ceilings; /* NULL: none; ceilings.c */
     struct fit_choices *choices;   /* choices.h */
     struct fit_profile *profile;   /* NULL: none; profile.c */

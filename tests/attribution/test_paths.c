@@ -40,30 +40,48 @@ static double median(double *x, int64_t n)
     return 0.5 * (x[(n - 1) / 2] + x[n / 2]);
 }
 
-static void test_fifty_nodes(void **state)
+/* The median over words of the relative error of scores (words, K). */
+static double median_error(int64_t words, const double *truth, const double *scores)
 {
-    const bed *b = *state;
-    npy wanted = golden("path"), gauss = golden("gauss50");
-    int64_t words = few(b->longs.count);
-    double ours[64], theirs[64];
-    vg_context context = path_context();
-    result r =
-        explain_words(b, &context, &(vg_space_request){.method = "integrated_gradients", .words = K, .steps = 49}, b->longs.data, words);
+    double error[64];
     for (int64_t i = 0; i < words; i++) {
-        int64_t word = (int64_t)b->longs.data[i];
-        const double *truth = wanted.data + i * K;
         double difference[K];
         for (int j = 0; j < K; j++)
-            difference[j] = gauss.data[i * K + j] - truth[j];
-        ours[i] = distance(r.values[0] + word * K, truth, K) / norm(truth, K);
-        theirs[i] = norm(difference, K) / norm(truth, K);
-        assert_int_equal(r.nodes[0][word], 50);
+            difference[j] = scores[i * K + j] - truth[i * K + j];
+        error[i] = norm(difference, K) / norm(truth + i * K, K);
     }
-    double our_median = median(ours, words), their_median = median(theirs, words);
-    print_message("relative error at 50 nodes, median: trapezoid %.2e, Gauss-Legendre %.2e\n", our_median, their_median);
-    assert_true(3 * our_median <= their_median);
+    return median(error, words);
+}
+
+static double error_of_panels(const bed *b, int64_t panels, const double *truth)
+{
+    int64_t words = few(b->longs.count);
+    double scores[64 * K];
+    vg_context context = path_context();
+    const vg_space_request request = {.method = "integrated_gradients", .words = K, .steps = panels};
+    result r = explain_words(b, &context, &request, b->longs.data, words);
+    for (int64_t i = 0; i < words; i++) {
+        int64_t word = (int64_t)b->longs.data[i];
+        assert_int_equal(r.nodes[0][word], panels + 1);
+        for (int j = 0; j < K; j++)
+            scores[i * K + j] = (double)r.values[0][word * K + j];
+    }
     free_result(&r);
-    free(wanted.data);
+    return median_error(words, truth, scores);
+}
+
+/* At as many nodes a third of Gauss-Legendre's error; and its error with fewer nodes. */
+static void test_beside_gauss(void **state)
+{
+    const bed *b = *state;
+    npy truth = golden("path"), gauss = golden("gauss50");
+    int64_t words = few(b->longs.count);
+    double theirs = median_error(words, truth.data, gauss.data);
+    double as_many = error_of_panels(b, 49, truth.data), fewer = error_of_panels(b, 38, truth.data);
+    print_message("relative error, median: Gauss-Legendre of 50 nodes %.2e; trapezoid of 50 %.2e, of 39 %.2e\n", theirs, as_many, fewer);
+    assert_true(3 * as_many <= theirs);
+    assert_true(fewer <= theirs || words < b->longs.count); /* "at equal error" in bench/peers/attribution_rows.py */
+    free(truth.data);
     free(gauss.data);
 }
 
@@ -284,8 +302,8 @@ static void test_unconverged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fifty_nodes), cmocka_unit_test(test_reported_error), cmocka_unit_test(test_recent_and_whole_word),
-        cmocka_unit_test(test_conductance), cmocka_unit_test(test_influence),      cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_beside_gauss), cmocka_unit_test(test_reported_error), cmocka_unit_test(test_recent_and_whole_word),
+        cmocka_unit_test(test_conductance),  cmocka_unit_test(test_influence),      cmocka_unit_test(test_identities),
         cmocka_unit_test(test_unconverged),
     };
     return run_with_bed("paths", tests, sizeof tests / sizeof *tests);

@@ -172,6 +172,76 @@ static void test_split_adds_up(void **state)
     }
 }
 
+/* A first band cut to its principal components: as many as there are change nothing; fewer are, fold by fold, the band of the components
+ * that LAPACK finds in the training rows; the parts still add up; and a fold's choices do not know its test rows. */
+static void test_principal_band(void **state)
+{
+    (void)state;
+    enum { ROWS = 80, V = 5, DRAWS = 4, Q = 3, KEPT = 4 };
+    static const int64_t sizes[] = {6, 70}; /* by columns, by rows */
+    for (size_t i = 0; i < 2; i++) {
+        int64_t rows = ROWS, p = sizes[i] + Q, own = sizes[i];
+        double *x = calloc((size_t)(ROWS * p), 8), weights[DRAWS * 2], y[ROWS * V], r2[3][V], alpha[3][3 * V], split[2 * V],
+               part[ROWS * KEPT];
+        vg_folds *folds;
+        vg_banded *banded;
+        twin_simulate(8, ROWS, p, V, 0.5, 2, x, y);
+        assert_int_equal(
+            vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 3, .inner_folds = 2, .gap = 1}, &folds),
+            VG_OK);
+        vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64};
+        vg_samples bands[] = {samples(x, ROWS, own, p), samples(x + own, ROWS, Q, p)};
+        vg_band_weights(2, DRAWS, 1, weights);
+        for (int cut = 0; cut < 3; cut++) { /* not, to all that there is, to KEPT */
+            assert_int_equal(cut == 0 ? vg_banded_create(device, &plan, bands, 2, weights, DRAWS, &banded)
+                                      : vg_banded_principal(device, &plan, bands, 2, cut == 1 ? own : KEPT, weights, DRAWS, &banded),
+                             VG_OK);
+            vg_banded_result r = {.r2 = r2[cut], .alpha = alpha[cut], .ld = V, .split = cut == 2 ? split : NULL};
+            int32_t draw[3 * V];
+            r.draw = draw;
+            assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL, &r), VG_OK);
+            vg_banded_free(banded);
+        }
+        double loss[3 * V], total[3 * V], sums[2][V] = {{0}};
+        for (int64_t k = 0; k < 3; k++) {
+            double *centred = calloc((size_t)(ROWS * own), 8), alpha_k[V];
+            for (int64_t t = 0; t < ROWS; t++)
+                memcpy(centred + t * own, x + t * p, (size_t)own * 8);
+            twin_project(centred, &folds->outer[k], ROWS, own, KEPT, part);
+            vg_folds one = {.rows = ROWS, .nested = true, .outer = &folds->outer[k], .outer_count = 1};
+            vg_ridge_plan alone = plan;
+            alone.folds = &one;
+            vg_samples made[] = {samples(part, ROWS, KEPT, KEPT), bands[1]};
+            assert_int_equal(vg_banded_create(device, &alone, made, 2, weights, DRAWS, &banded), VG_OK);
+            vg_banded_result r = {.alpha = alpha_k, .fold_loss = loss + k * V, .fold_total = total + k * V, .ld = V};
+            assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL, &r), VG_OK);
+            vg_banded_free(banded);
+            free(centred);
+            for (int v = 0; v < V; v++) {
+                assert_true(alpha_k[v] == alpha[2][k * V + v]);
+                sums[0][v] += loss[k * V + v];
+                sums[1][v] += total[k * V + v];
+            }
+        }
+        for (int v = 0; v < V; v++) {
+            assert_true(fabs(r2[0][v] - r2[1][v]) < 1e-9);
+            assert_true(fabs(r2[2][v] - (1 - sums[0][v] / sums[1][v])) < 1e-9);
+            assert_true(fabs(r2[2][v] - r2[0][v]) > 1e-6);
+            assert_true(fabs(split[v] + split[V + v] - r2[2][v]) < 1e-9);
+        }
+        for (int64_t t = folds->outer[0].test[0].begin; t < folds->outer[0].test[0].end; t++)
+            for (int64_t j = 0; j < own; j++)
+                x[t * p + j] *= 50; /* the first component of all rows, not of the training rows */
+        assert_int_equal(vg_banded_principal(device, &plan, bands, 2, KEPT, weights, DRAWS, &banded), VG_OK);
+        assert_int_equal(vg_banded_fit(banded, samples(y, ROWS, V, V), NULL, &(vg_banded_result){.alpha = alpha[0], .ld = V}), VG_OK);
+        assert_memory_equal(alpha[0], alpha[2], V * sizeof(double));
+        vg_banded_free(banded);
+        assert_int_equal(vg_banded_principal(device, &plan, bands, 2, 0, weights, DRAWS, &banded), VG_INVALID);
+        vg_folds_free(folds);
+        free(x);
+    }
+}
+
 /* Nuisance that made the responses is gone after it was regressed out; what else made them is found; and both are what the slow twin finds
  * in residuals made by normal equations. */
 static void test_nuisance_regressed_out(void **state)
@@ -194,7 +264,7 @@ static void test_nuisance_regressed_out(void **state)
     assert_int_equal(
         vg_folds_create(&(vg_folds_options){.run_rows = &rows, .runs = 1, .outer_folds = 3, .inner_folds = 2, .gap = 1}, &folds), VG_OK);
     vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F64};
-    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS, Q, Q), &regressed), VG_OK);
+    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS, Q, Q), 0, &regressed), VG_OK);
     double score[V], r2[V], alpha[3 * V], fold[3 * V];
     assert_int_equal(vg_regressed_fit(regressed, samples(y, ROWS, V, V), NULL,
                                       &(vg_ridge_result){.score = score, .r2 = r2, .alpha = alpha, .fold_score = fold, .ld = V}),
@@ -234,7 +304,7 @@ static void test_nuisance_regressed_out(void **state)
     for (int v = 0; v < V; v++)
         assert_true(v % 2 == 1 ? score[v] > 0.6 && r2[v] > 0.4 : fabs(score[v]) < 0.4 && r2[v] < 0.1);
     vg_regressed_free(regressed);
-    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS - 1, Q, Q), &regressed), VG_INVALID);
+    assert_int_equal(vg_regressed_create(device, &plan, samples(x, ROWS, P, P), samples(n, ROWS - 1, Q, Q), 0, &regressed), VG_INVALID);
     vg_folds_free(folds);
 }
 
@@ -405,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_draws),
         cmocka_unit_test(test_search_agrees_with_the_twin),
         cmocka_unit_test(test_split_adds_up),
+        cmocka_unit_test(test_principal_band),
         cmocka_unit_test(test_nuisance_regressed_out),
         cmocka_unit_test(test_shared_penalties),
         cmocka_unit_test(test_unique_variance),

@@ -518,36 +518,6 @@ static void test_bad_input(void **state)
     vg_folds_free(folds);
 }
 
-/* The rows (T, p) of a fold on the first `kept` principal components of its training rows, by the singular values of LAPACK. */
-static void project(const double *x, const vg_fold *fold, int64_t rows, int64_t p, int64_t kept, double *projected)
-{
-    int64_t *train = malloc((size_t)rows * 8), n = twin_rows(fold->train, fold->train_ranges, train), side = n < p ? n : p;
-    double *centred = malloc((size_t)(n * p) * 8), *mean = calloc((size_t)p, 8), *s = malloc((size_t)side * 8);
-    double *u = malloc((size_t)(n * side) * 8), *vt = malloc((size_t)(side * p) * 8), *rest = malloc((size_t)side * 8);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < p; j++)
-            mean[j] += x[train[i] * p + j] / (double)n;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < p; j++)
-            centred[i * p + j] = x[train[i] * p + j] - mean[j];
-    assert_int_equal(LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)p, centred, (lapack_int)p, s, u,
-                                    (lapack_int)side, vt, (lapack_int)p, rest),
-                     0);
-    for (int64_t t = 0; t < rows; t++)
-        for (int64_t c = 0; c < kept; c++) {
-            projected[t * kept + c] = 0;
-            for (int64_t j = 0; j < p; j++)
-                projected[t * kept + c] += (x[t * p + j] - mean[j]) * vt[c * p + j];
-        }
-    free(train);
-    free(centred);
-    free(mean);
-    free(s);
-    free(u);
-    free(vt);
-    free(rest);
-}
-
 /* A design cut to principal components is ridge on the components of each training set, in every form of the solver; as many components as
  * there are change nothing. */
 static void test_principal_components(void **state)
@@ -574,7 +544,7 @@ static void test_principal_components(void **state)
         }
         twin_score twins[V];
         for (int64_t k = 0; k < 3; k++) {
-            project(x, &folds->outer[k], rows, p, KEPT, projected);
+            twin_project(x, &folds->outer[k], rows, p, KEPT, projected);
             twin_scores(&(twin_data){.rows = rows, .columns = KEPT, .voxels = V, .x = projected, .y = y}, &folds->outer[k], alpha, twins);
             for (int v = 0; v < V; v++)
                 expected[v] += twins[v].r / 3;

@@ -133,18 +133,20 @@ static void test_shifts(void **state)
     assert_int_equal(vg_null_shifts(runs, 3, 5, 10, 7, shifts, &count), VG_OK);
     assert_int_equal(count, 10);
     assert_int_equal(vg_null_shifts(runs, 3, 5, 100, 7, again, &count), VG_OK);
-    assert_int_equal(count, 22); /* 5 .. 26, each once */
+    assert_int_equal(count, 22); /* 5 .. 15 and -15 .. -5, each once */
     int64_t seen = 0;
     for (int i = 0; i < 22; i++) {
-        assert_true(again[i] >= 5 && again[i] <= 26);
-        assert_false(seen >> again[i] & 1);
-        seen |= (int64_t)1 << again[i];
+        assert_true(llabs(again[i]) >= 5 && llabs(again[i]) <= 15);
+        assert_false(seen >> (again[i] + 15) & 1);
+        seen |= (int64_t)1 << (again[i] + 15);
     }
     assert_memory_equal(shifts, again, 10 * sizeof shifts[0]); /* more draws begin with the same ones */
     assert_int_equal(vg_null_shifts(runs, 3, 16, 10, 7, shifts, &count), VG_INVALID);
     int32_t order[121];
     vg_null_order(runs, 3, 5, order);
     assert_true(order[0] == 35 && order[5] == 0 && order[40] == 66 && order[45] == 40 && order[71] == 116 && order[120] == 115);
+    vg_null_order(runs, 3, -5, order);
+    assert_true(order[0] == 5 && order[39] == 4 && order[40] == 45 && order[70] == 44 && order[71] == 76 && order[120] == 75);
 }
 
 static void test_p(void **state)

@@ -218,4 +218,34 @@ static inline void twin_simulate(uint64_t seed, int64_t rows, int64_t p, int64_t
     free(weights);
 }
 
+/* The rows (T, p) of a fold on the first `kept` principal components of its training rows, by the singular values of LAPACK. */
+static inline void twin_project(const double *x, const vg_fold *fold, int64_t rows, int64_t p, int64_t kept, double *projected)
+{
+    int64_t *train = malloc((size_t)rows * 8), n = twin_rows(fold->train, fold->train_ranges, train), side = n < p ? n : p;
+    double *centred = malloc((size_t)(n * p) * 8), *mean = calloc((size_t)p, 8), *s = malloc((size_t)side * 8);
+    double *u = malloc((size_t)(n * side) * 8), *vt = malloc((size_t)(side * p) * 8), *rest = malloc((size_t)side * 8);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < p; j++)
+            mean[j] += x[train[i] * p + j] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < p; j++)
+            centred[i * p + j] = x[train[i] * p + j] - mean[j];
+    assert_int_equal(LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', (lapack_int)n, (lapack_int)p, centred, (lapack_int)p, s, u,
+                                    (lapack_int)side, vt, (lapack_int)p, rest),
+                     0);
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t c = 0; c < kept; c++) {
+            projected[t * kept + c] = 0;
+            for (int64_t j = 0; j < p; j++)
+                projected[t * kept + c] += (x[t * p + j] - mean[j]) * vt[c * p + j];
+        }
+    free(train);
+    free(centred);
+    free(mean);
+    free(s);
+    free(u);
+    free(vt);
+    free(rest);
+}
+
 #endif

@@ -17,6 +17,7 @@ typedef struct {
     bool nan, null, statistics; /* all scores NaN; p-values; the tables of the statistics */
     bool features;              /* features.h5 beside it */
     bool unfinished;            /* leaves results.h5.part, the last space not yet fitted */
+    bool sides, unique;         /* regions are of the left and the right; variance beyond a nuisance is what is tested */
 } sample;
 
 #define MUST(call)                                                                       \
@@ -29,6 +30,7 @@ typedef struct {
 
 enum { SAMPLE_REGIONS = 3, SAMPLE_VOXELS = 30, SAMPLE_SHIFTS = 39, SAMPLE_WORDS = 60, SAMPLE_K = 5, SAMPLE_MOST = 256 };
 static const char *const sample_regions[SAMPLE_REGIONS] = {"HG", "<script>boom()</script>", "STS \"&\" more"};
+static const char *const sample_sides[SAMPLE_REGIONS] = {"HG", "STS lh", "STS rh"};
 static const char *const sample_subjects[] = {"<b>s1<", "s2", "s3", "s4"};
 static const char *const sample_models[] = {"alpha", "be<ta", "gamma"};
 
@@ -62,6 +64,11 @@ static inline int64_t sample_voxels(const sample *s)
     return s->vertices > 0 ? 2 * (int64_t)s->vertices : SAMPLE_VOXELS;
 }
 
+static inline const char *sample_region_name(const sample *s, int region)
+{
+    return (s->sides ? sample_sides : sample_regions)[region];
+}
+
 static inline int sample_region(const sample *s, int64_t voxel)
 {
     return (int)(voxel % sample_voxels(s) * SAMPLE_REGIONS / sample_voxels(s));
@@ -88,6 +95,16 @@ static inline double sample_region_mean(const sample *s, int space, int subject,
     return sum / (double)n;
 }
 
+/* Unique variance, correlations with a null, and the like: numbers that are told apart. */
+static inline double sample_unique(const sample *s, int space, int subject, int region)
+{
+    return sample_region_mean(s, space, subject, region) / 10 - 0.02;
+}
+static inline double sample_difference(int pair, int region)
+{
+    return 0.02 * region - 0.015 * pair;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -95,7 +112,8 @@ typedef struct {
     vg_layout *layout;
     sample_space spaces[SAMPLE_MOST];
     int count;
-    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence, families, winner;
+    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence, families, winner,
+        layers, correlation, contrasts, center, preferred[4], difference;
 } sample_file;
 
 static inline char *sample_path(const char *format, const char *a, const char *b)
@@ -107,6 +125,31 @@ static inline char *sample_path(const char *format, const char *a, const char *b
     return path;
 }
 
+/* Preferred layers, what two spaces agree on, and contrasts. */
+static inline void sample_layout_layers(sample_file *f, int64_t voxels)
+{
+    static const char *const names[] = {"00", "01", "02"};
+    const sample *s = f->about;
+    const vg_store_member layers[] = {{"model", VG_STORE_TEXT, 16}, {"name", VG_STORE_TEXT, 24},  {"region", VG_STORE_TEXT, 64},
+                                      {"p", VG_STORE_F64, 0},       {"passing", VG_STORE_F64, 0}, {"center_of_mass", VG_STORE_F64, 0}};
+    const vg_store_member correlation[] = {{"model_a", VG_STORE_TEXT, 16}, {"name_a", VG_STORE_TEXT, 24}, {"model_b", VG_STORE_TEXT, 16},
+                                           {"name_b", VG_STORE_TEXT, 24},  {"voxels", VG_STORE_I64, 0},   {"r", VG_STORE_F64, 0},
+                                           {"null_mean", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0}};
+    const vg_store_member contrasts[] = {{"a", VG_STORE_TEXT, 40},  {"b", VG_STORE_TEXT, 40}, {"region", VG_STORE_TEXT, 64},
+                                         {"mean", VG_STORE_F64, 0}, {"sem", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0},
+                                         {"q", VG_STORE_F64, 0}};
+    MUST(vg_layout_table(f->layout, "/layers/regions", layers, 6, SAMPLE_REGIONS, &f->layers));
+    MUST(vg_layout_table(f->layout, "/layers/correlation", correlation, 8, 2, &f->correlation));
+    MUST(vg_layout_table(f->layout, "/contrast_regions", contrasts, 7, 2 * SAMPLE_REGIONS, &f->contrasts));
+    MUST(vg_layout_dataset(f->layout, "/group/contrasts/alpha.gradient_norm--be<ta.gradient_norm/mean", VG_STORE_F32, 0, 1, &voxels,
+                           &f->difference));
+    MUST(vg_layout_dataset(f->layout, "/layers/maps/alpha/activations/group/center_of_mass", VG_STORE_F32, 0, 1, &voxels, &f->center));
+    for (int i = 0; i < s->subjects; i++)
+        MUST(vg_layout_dataset(f->layout, sample_path("/layers/maps/alpha/activations/subjects/%s/preferred%s", sample_subjects[i], ""),
+                               VG_STORE_F32, 0, 1, &voxels, &f->preferred[i]));
+    MUST(vg_layout_texts(f->layout, "/layers/maps/alpha/activations", "layers", names, 3));
+}
+
 static inline void sample_layout(sample_file *f)
 {
     const sample *s = f->about;
@@ -116,11 +159,12 @@ static inline void sample_layout(sample_file *f)
                                      {"usable", VG_STORE_U8, 0}};
     const vg_store_member regions[] = {{"subject", VG_STORE_TEXT, 16}, {"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24},
                                        {"layer", VG_STORE_TEXT, 8},    {"region", VG_STORE_TEXT, 64}, {"n", VG_STORE_I64, 0},
-                                       {"mean", VG_STORE_F64, 0},      {"sem", VG_STORE_F64, 0}};
-    const vg_store_member group[] = {{"model", VG_STORE_TEXT, 16},  {"name", VG_STORE_TEXT, 24},   {"layer", VG_STORE_TEXT, 8},
-                                     {"region", VG_STORE_TEXT, 64}, {"subjects", VG_STORE_I64, 0}, {"mean", VG_STORE_F64, 0},
-                                     {"sem", VG_STORE_F64, 0},      {"p", VG_STORE_F64, 0},        {"q", VG_STORE_F64, 0},
-                                     {"p_largest", VG_STORE_F64, 0}};
+                                       {"mean", VG_STORE_F64, 0},      {"sem", VG_STORE_F64, 0},      {"unique", VG_STORE_F64, 0}};
+    const vg_store_member group[] = {{"model", VG_STORE_TEXT, 16},   {"name", VG_STORE_TEXT, 24},    {"layer", VG_STORE_TEXT, 8},
+                                     {"region", VG_STORE_TEXT, 64},  {"subjects", VG_STORE_I64, 0},  {"mean", VG_STORE_F64, 0},
+                                     {"sem", VG_STORE_F64, 0},       {"p", VG_STORE_F64, 0},         {"q", VG_STORE_F64, 0},
+                                     {"p_largest", VG_STORE_F64, 0}, {"null_mean", VG_STORE_F64, 0}, {"unique", VG_STORE_F64, 0},
+                                     {"unique_sem", VG_STORE_F64, 0}};
     MUST(vg_layout_new(&f->layout));
     for (int i = 0; i < s->subjects; i++) {
         MUST(vg_layout_table(f->layout, sample_path("/subjects/%s/voxels%s", sample_subjects[i], ""), place, 7, voxels, &f->voxels[i]));
@@ -137,12 +181,24 @@ static inline void sample_layout(sample_file *f)
             MUST(vg_layout_text(f->layout, at, "affine", "-2 0 0 90 0 2 0 -126 0 0 2.5 -72"));
         }
     }
+    for (int i = 0; i < s->subjects; i++) {
+        const char *at = sample_path("/subjects/%s%s", sample_subjects[i], "");
+        MUST(vg_layout_integer(f->layout, at, "outer_folds", 5));
+        MUST(vg_layout_integer(f->layout, at, "gap", 4));
+        MUST(vg_layout_integer(f->layout, at, "training_rows", 1408));
+        MUST(vg_layout_integer(f->layout, at, "overlapping_rows", 17 + i));
+    }
     for (int p = 0; p < f->count; p++)
         MUST(
             vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
-    MUST(vg_layout_table(f->layout, "/regions", regions, 8, (int64_t)f->count * s->subjects * SAMPLE_REGIONS, &f->regions));
-    MUST(vg_layout_table(f->layout, "/group_regions", group, s->null ? 10 : 7, (int64_t)f->count * SAMPLE_REGIONS, &f->group));
+    MUST(vg_layout_table(f->layout, "/regions", regions, s->unique ? 9 : 8, (int64_t)f->count * s->subjects * SAMPLE_REGIONS, &f->regions));
+    MUST(vg_layout_table(f->layout, "/group_regions", group,
+                         s->unique ? 13
+                         : s->null ? 11
+                                   : 7,
+                         (int64_t)f->count * SAMPLE_REGIONS, &f->group));
     MUST(vg_layout_text(f->layout, "/regions", "simulated", "SIMULATED"));
+    MUST(vg_layout_text(f->layout, "/group_regions", "tested", s->unique ? "unique" : "mean"));
     MUST(vg_layout_text(f->layout, "/provenance", "config", "study: \"<i>sample</i>\"\n# <script>boom()</script>\n"));
     MUST(vg_layout_text(f->layout, "/provenance", "version", "0.0.0"));
     if (s->null) {
@@ -167,6 +223,7 @@ static inline void sample_layout(sample_file *f)
         MUST(vg_layout_table(f->layout, "/families/comparisons", families, 8, SAMPLE_REGIONS, &f->families));
         MUST(vg_layout_dataset(f->layout, "/families/maps/explanation--representation/group/winner", VG_STORE_F32, 0, 1, &voxels,
                                &f->winner));
+        sample_layout_layers(f, voxels);
     }
 }
 
@@ -214,7 +271,7 @@ static inline void sample_fill_voxels(const sample_file *f, vg_store *store)
             sample_integer(&t, "i", s->vertices == 0 ? v % 5 : -1);
             sample_integer(&t, "j", s->vertices == 0 ? v / 5 % 3 : -1);
             sample_integer(&t, "k", s->vertices == 0 ? v / 15 : -1);
-            sample_put(&t, "region", sample_regions[sample_region(s, v)]);
+            sample_put(&t, "region", sample_region_name(s, sample_region(s, v)));
             sample_integer(&t, "usable", !s->nan);
         }
         sample_table_end(&t, store);
@@ -233,8 +290,10 @@ static inline void sample_fill_regions(const sample_file *f, int spaces, vg_stor
                 sample_put(&t, "model", f->spaces[p].model);
                 sample_put(&t, "name", f->spaces[p].name);
                 sample_put(&t, "layer", f->spaces[p].layer);
-                sample_put(&t, "region", sample_regions[g]);
+                sample_put(&t, "region", sample_region_name(s, g));
                 sample_number(&t, "mean", sample_region_mean(s, p, i, g));
+                if (s->unique)
+                    sample_number(&t, "unique", sample_unique(s, p, i, g));
                 sample_number(&t, "sem", 0.001);
             }
     sample_table_end(&t, store);
@@ -255,12 +314,16 @@ static inline void sample_fill_group(const sample_file *f, vg_store *store)
             sample_put(&t, "model", f->spaces[p].model);
             sample_put(&t, "name", f->spaces[p].name);
             sample_put(&t, "layer", f->spaces[p].layer);
-            sample_put(&t, "region", sample_regions[g]);
+            sample_put(&t, "region", sample_region_name(s, g));
             sample_integer(&t, "subjects", s->nan ? 0 : s->subjects);
             sample_number(&t, "mean", mean);
             sample_number(&t, "sem", s->subjects > 1 ? sqrt(squares / (s->subjects - 1) / s->subjects) : (double)NAN);
             for (int n = 0; s->null && n < 3; n++)
-                sample_number(&t, n == 0 ? "p" : n == 1 ? "q" : "p_largest", s->nan ? (double)NAN : mean > 0.2 ? 0.025 : 0.5);
+                sample_number(&t, n == 0 ? "p" : n == 1 ? "q" : "p_largest", s->nan ? (double)NAN : mean > 0.2 && !s->unique ? 0.025 : 0.5);
+            if (s->null)
+                sample_number(&t, "null_mean", -0.001 * (g + 1));
+            for (int n = 0; s->unique && n < 2; n++)
+                sample_number(&t, n == 0 ? "unique" : "unique_sem", n == 0 ? mean / 10 - 0.02 : 0.001);
         }
     sample_table_end(&t, store);
     for (int p = 0; p < f->count; p++) {
@@ -279,6 +342,46 @@ static inline void sample_fill_group(const sample_file *f, vg_store *store)
     }
 }
 
+static inline void sample_fill_layers(const sample_file *f, vg_store *store)
+{
+    sample_table t = sample_table_begin(f, f->layers, SAMPLE_REGIONS);
+    for (int g = 0; g < SAMPLE_REGIONS; g++) {
+        t.record += t.element;
+        sample_put(&t, "model", "alpha");
+        sample_put(&t, "name", "activations");
+        sample_put(&t, "region", sample_region_name(f->about, g));
+        sample_number(&t, "p", g == 0 ? 0.025 : 0.5);
+        sample_number(&t, "passing", 0.5 - 0.1 * g);
+        sample_number(&t, "center_of_mass", 0.4 + 0.7 * g);
+    }
+    sample_table_end(&t, store);
+    t = sample_table_begin(f, f->correlation, 2);
+    for (int i = 0; i < 2; i++) {
+        t.record += t.element;
+        sample_put(&t, "model_a", sample_models[i]);
+        sample_put(&t, "name_a", "activations");
+        sample_put(&t, "model_b", sample_models[1 - i]);
+        sample_put(&t, "name_b", "activations");
+        sample_integer(&t, "voxels", i == 0 ? 9 : 2);
+        sample_number(&t, "r", i == 0 ? 0.6 : (double)NAN); /* of the second there are too few voxels */
+        sample_number(&t, "null_mean", 0.45);
+        sample_number(&t, "p", i == 0 ? 0.125 : (double)NAN);
+    }
+    sample_table_end(&t, store);
+    t = sample_table_begin(f, f->contrasts, 2 * SAMPLE_REGIONS);
+    for (int i = 0; i < 2 * SAMPLE_REGIONS; i++) {
+        t.record += t.element;
+        sample_put(&t, "a", "alpha/gradient_norm");
+        sample_put(&t, "b", i < SAMPLE_REGIONS ? "be<ta/gradient_norm" : "alpha/rate_length");
+        sample_put(&t, "region", sample_region_name(f->about, i % SAMPLE_REGIONS));
+        sample_number(&t, "mean", sample_difference(i / SAMPLE_REGIONS, i % SAMPLE_REGIONS));
+        sample_number(&t, "sem", 0.004);
+        sample_number(&t, "p", i == 1 ? 0.025 : 0.5);
+        sample_number(&t, "q", 0.5);
+    }
+    sample_table_end(&t, store);
+}
+
 static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
 {
     static const char *const kinds[] = {"last", "without"};
@@ -287,7 +390,7 @@ static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
     sample_table t = sample_table_begin(f, f->ceiling, SAMPLE_REGIONS);
     for (int g = 0; g < SAMPLE_REGIONS; g++) {
         t.record += t.element;
-        sample_put(&t, "region", sample_regions[g]);
+        sample_put(&t, "region", sample_region_name(s, g));
         sample_number(&t, "ceiling", 0.4 + 0.01 * g);
     }
     sample_table_end(&t, store);
@@ -296,7 +399,7 @@ static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
         t.record += t.element;
         sample_put(&t, "model", sample_models[0]);
         sample_put(&t, "name", "gradient_norm");
-        sample_put(&t, "region", sample_regions[i / SAMPLE_K % SAMPLE_REGIONS]);
+        sample_put(&t, "region", sample_region_name(s, i / SAMPLE_K % SAMPLE_REGIONS));
         sample_put(&t, "kind", kinds[i / SAMPLE_K / SAMPLE_REGIONS]);
         sample_integer(&t, "word", i % SAMPLE_K + 1);
         sample_number(&t, "mean", 0.1 + 0.01 * i);
@@ -309,7 +412,7 @@ static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
         sample_put(&t, "model", sample_models[0]);
         sample_put(&t, "influence", "layer_influence");
         sample_put(&t, "scores", "activations");
-        sample_put(&t, "region", sample_regions[g]);
+        sample_put(&t, "region", sample_region_name(s, g));
         sample_integer(&t, "layers", 12);
         sample_number(&t, "r", 0.5);
         sample_number(&t, "r_partial", -0.3 + 0.3 * g);
@@ -322,7 +425,7 @@ static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
         t.record += t.element;
         sample_put(&t, "a", "explanation");
         sample_put(&t, "b", "representation");
-        sample_put(&t, "region", sample_regions[g]);
+        sample_put(&t, "region", sample_region_name(s, g));
         sample_number(&t, "mean", 0.01 * g);
         sample_number(&t, "sem", 0.005);
         sample_number(&t, "won_a", 0.2);
@@ -333,7 +436,14 @@ static inline void sample_fill_statistics(const sample_file *f, vg_store *store)
     for (int64_t v = 0; v < sample_voxels(s); v++)
         winner[v] = (float)(v / 7 % 3 - 1);
     MUST(vg_store_write(store, f->winner, NULL, NULL, winner));
+    MUST(vg_store_write(store, f->difference, NULL, NULL, winner));
+    for (int64_t v = 0; v < sample_voxels(s); v++)
+        winner[v] = v % 2 == 0 ? (float)(v / 2 % 3) : NAN; /* as preferred layers: half of the voxels pass */
+    MUST(vg_store_write(store, f->center, NULL, NULL, winner));
+    for (int i = 0; i < s->subjects; i++)
+        MUST(vg_store_write(store, f->preferred[i], NULL, NULL, winner));
     free(winner);
+    sample_fill_layers(f, store);
 }
 
 static inline void sample_write_results(const sample *s, const char *folder)

@@ -43,12 +43,21 @@ window.addEventListener("load", () => setTimeout(() => {
     expect("influence", count("#figure-influence .mean"), 3);
     expect("profile", count("#figure-profile .mean"), 30);
     expect("families", count("#figure-families rect[data-value]"), 9);
-    expect("brains", count("#brain-view canvas"), 2);
+    expect("contrasts", count("#figure-contrasts .cell"), 6);
+    expect("preferred layers", count("#figure-preferred .mean, #figure-preferred .unsure"), 3);
+    expect("agreement of layers", count("#figure-correlation .mean"), 1);
+    for (const kind of ["difference", "layer", "winner"]) {
+      const view = document.querySelector(".maps[data-kind=" + kind + "] canvas");
+      if (!view || !(+view.dataset.coloured > 0)) faults.push("no map of the kind " + kind);
+    }
+    expect("maps of preferred layers", document.querySelector(".maps[data-kind=layer] select").options.length, 4);
+    expect("vertices that prefer a layer", +document.querySelector(".maps[data-kind=layer] canvas").dataset.coloured, 6);
+    expect("brains", count(".maps[data-kind=score] canvas"), 2);
     expect("scripts that ran", typeof window.boom, "undefined");
     expect("images", count("img"), 0);
 
-    const canvas = document.querySelector("#brain-view canvas"), slide = (name, value) => {
-      const input = document.getElementById("brain-" + name);
+    const canvas = document.querySelector(".maps[data-kind=score] canvas"), slide = (name, value) => {
+      const input = document.querySelector(".maps [data-of=" + name + "]");
       input.value = value;
       input.dispatchEvent(new Event("input"));
     };
@@ -63,13 +72,13 @@ window.addEventListener("load", () => setTimeout(() => {
     changed("the range");
     canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true }));
     changed("an arrow key");
-    document.getElementById("brain-outline").click();
+    document.querySelector(".maps .outline").click();
     changed("the outlines' switch");
-    const select = document.querySelector("#brain-view select"), map = canvas.dataset.map;
+    const select = document.querySelector(".maps[data-kind=score] select"), map = canvas.dataset.map;
     select.value = select.options.length - 1;
     select.dispatchEvent(new Event("change"));
     if (canvas.dataset.map === map) faults.push("another map cannot be chosen");
-    const frame = canvas.getBoundingClientRect(), readout = document.querySelector("#brain-view .readout");
+    const frame = canvas.getBoundingClientRect(), readout = document.querySelector(".maps[data-kind=score] .readout");
     canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: frame.left + frame.width * .27, clientY: frame.top + frame.height * .47 }));
     if (!/^(left|right) vertex \d/.test(readout.textContent)) faults.push("no value under the pointer: " + readout.textContent);
 

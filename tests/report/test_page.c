@@ -76,6 +76,14 @@ static void test_halves(void **state)
     assert_int_equal(encode_half(65519.0f), 0x7bff);
 }
 
+static int count_of(const char *text, const char *what)
+{
+    int count = 0;
+    for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+        count++;
+    return count;
+}
+
 /* Marks of a class in a drawing, and the sum of their numbers. */
 static int count_marks(const char *svg, const char *shape_class, double *values, int most)
 {
@@ -184,7 +192,7 @@ static void test_data_are_the_results(void **state)
     {
         sample_space spaces[SAMPLE_MOST];
         int count = sample_spaces(&full, spaces), p = 0;
-        if (strcmp(json_string_value(json_object_get(map, "kind")), "winner") == 0)
+        if (strcmp(json_string_value(json_object_get(map, "kind")), "score") != 0)
             continue;
         while (p < count && strcmp(spaces[p].path, json_string_value(json_object_get(map, "label"))) != 0)
             p++;
@@ -251,14 +259,6 @@ static void test_answer_is_the_results(void **state)
     free(html);
 }
 
-static int count_of(const char *text, const char *what)
-{
-    int count = 0;
-    for (; (text = strstr(text, what)) != NULL; text += strlen(what))
-        count++;
-    return count;
-}
-
 static void test_text_stays_text(void **state)
 {
     (void)state;
@@ -274,8 +274,9 @@ static void test_text_stays_text(void **state)
     assert_null(strstr(html, "http-equiv=\"refresh\""));
     assert_non_null(strstr(html, "default-src 'none'"));
     free(html);
-    static const char *const drawings[] = {"figures/scores.svg",    "figures/regions.svg", "figures/models.svg",  "figures/layers.svg",
-                                           "figures/influence.svg", "figures/profile.svg", "figures/families.svg"};
+    static const char *const drawings[] = {
+        "figures/scores.svg",  "figures/regions.svg",  "figures/models.svg",    "figures/layers.svg",    "figures/influence.svg",
+        "figures/profile.svg", "figures/families.svg", "figures/preferred.svg", "figures/contrasts.svg", "figures/correlation.svg"};
     for (size_t i = 0; i < sizeof drawings / sizeof *drawings; i++) {
         char *svg = read_text(drawings[i]);
         assert_null(strstr(svg, "<script"));
@@ -293,7 +294,8 @@ static void test_tables_are_the_figures(void **state)
     } pairs[] = {{"figures/layers.svg", "tables/figure_layers.csv", "class=\"cell\"", 4, 0},
                  {"figures/regions.svg", "tables/figure_regions.csv", "class=\"mean ", 5, 0},
                  {"figures/profile.svg", "tables/figure_profile.csv", "class=\"mean ", 6, 0},
-                 {"figures/models.svg", "tables/figure_models.csv", "class=\"dot ", 3, 0}};
+                 {"figures/models.svg", "tables/figure_models.csv", "class=\"dot ", 3, 0},
+                 {"figures/contrasts.svg", "tables/figure_contrasts.csv", "class=\"cell ", 3, 0}};
     static double values[400];
     (void)state;
     MUST(make(&full, true));
@@ -359,6 +361,82 @@ static void test_maps_are_the_results(void **state)
     expect_near(space.affine[1][3], -126, 1e-6);
     expect_near(space.affine[2][2], 2.5, 1e-6);
     vg_responses_close(map);
+}
+
+/* What the layers, the contrasts and the leakage report say is what results.h5 says. */
+static void test_statistics_are_the_results(void **state)
+{
+    static double values[100];
+    (void)state;
+    MUST(make(&full, true));
+    char *svg = read_text("figures/contrasts.svg");
+    assert_int_equal(count_marks(svg, "class=\"cell ", values, 100), 2 * SAMPLE_REGIONS);
+    for (int i = 0; i < 2 * SAMPLE_REGIONS; i++)
+        expect_near(values[i], sample_difference(i / SAMPLE_REGIONS, i % SAMPLE_REGIONS), 1e-9);
+    assert_int_equal(count_of(svg, "*</text>"), 1);
+    free(svg);
+    svg = read_text("figures/preferred.svg");
+    assert_int_equal(count_marks(svg, "class=\"mean ", values, 100), 1); /* the best layer of the others does not pass */
+    expect_near(values[0], 0.4, 1e-9);
+    assert_int_equal(count_marks(svg, "class=\"unsure", values, 100), SAMPLE_REGIONS - 1);
+    expect_near(values[1], 1.8, 1e-9);
+    free(svg);
+    svg = read_text("figures/correlation.svg");
+    assert_int_equal(count_marks(svg, "class=\"mean ", values, 100), 1);
+    expect_near(values[0], 0.6, 1e-9);
+    assert_non_null(strstr(svg, "2 voxels: no r"));
+    free(svg);
+    char *html = read_text("index.html"), *leakage = strstr(html, "id=\"leakage\"");
+    assert_non_null(leakage);
+    *strstr(leakage, "</p>") = '\0';
+    for (int i = 0; i < full.subjects; i++)
+        assert_non_null(strstr(leakage, sample_path("<td data-value=\"%s%s", i == 0 ? "17" : i == 1 ? "18" : "19", "\">")));
+    assert_non_null(strstr(leakage, "data-value=\"-0.003\""));
+    free(html);
+}
+
+/* Left and right stand side by side, and their mean is not drawn beside them. */
+static void test_left_and_right(void **state)
+{
+    static double values[400];
+    sample s = full;
+    (void)state;
+    s.sides = true;
+    MUST(make(&s, true));
+    char *svg = read_text("figures/regions.svg");
+    assert_int_equal(count_marks(svg, "class=\"mean ", values, 400), 8 * SAMPLE_REGIONS);
+    assert_int_equal(count_of(svg, ">STS</text>"), 4); /* once a panel */
+    assert_int_equal(count_of(svg, ">L</text>"), 4);
+    assert_int_equal(count_of(svg, ">R</text>"), 4);
+    free(svg);
+}
+
+/* With a nuisance p is of unique variance: the answer speaks of that, and the null's band stands in its figure, not among scores. */
+static void test_unique_is_what_is_tested(void **state)
+{
+    sample s = full;
+    double most = -INFINITY;
+    sample_space spaces[SAMPLE_MOST];
+    (void)state;
+    s.unique = true;
+    MUST(make(&s, true));
+    int count = sample_spaces(&s, spaces);
+    for (int p = 0; p < count; p++)
+        for (int g = 0; g < SAMPLE_REGIONS && strcmp(spaces[p].name, "rate_length") != 0; g++) {
+            double mean = 0;
+            for (int i = 0; i < s.subjects; i++)
+                mean += sample_region_mean(&s, p, i, g) / s.subjects;
+            most = fmax(most, mean / 10 - 0.02);
+        }
+    char *html = read_text("index.html"), *answer = strstr(html, "<ol class=\"answer\">"), *svg = read_text("figures/scores.svg");
+    assert_non_null(answer);
+    *strstr(answer, "</ol>") = '\0';
+    assert_non_null(strstr(answer, "unique variance"));
+    expect_near(strtod(strstr(answer, "data-value=\"") + 12, NULL), most, 1e-8);
+    assert_non_null(strstr(answer, "That is not above chance"));
+    assert_null(strstr(svg, "class=\"null\""));
+    free(svg);
+    free(html);
 }
 
 /* ---- incomplete results -------------------------------------------------------------------------------------------------------- */
@@ -466,6 +544,9 @@ int main(int argc, char **argv)
                                        CASE(test_text_stays_text),
                                        CASE(test_tables_are_the_figures),
                                        CASE(test_maps_are_the_results),
+                                       CASE(test_statistics_are_the_results),
+                                       CASE(test_left_and_right),
+                                       CASE(test_unique_is_what_is_tested),
                                        CASE(test_nan),
                                        CASE(test_one_subject),
                                        CASE(test_one_space),

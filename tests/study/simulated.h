@@ -151,28 +151,20 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* p (n), uniform under the null: 5 % below .05 within the binomial band (2.6 standard deviations), Kolmogorov and Smirnov at 1 %. Of every
- * `together` consecutive ones, which share what they are tested on and are not independent, the counts below .05 say how wide that band is,
- * and how many independent numbers they are worth. */
-static inline void check_uniform(const char *what, double *p, int64_t n, int64_t together)
+/* p (n), uniform under the null and independent: 5 % below .05 within the binomial band (2.6 standard deviations), Kolmogorov and Smirnov
+ * at 1 %. Voxels of one study are independent where their responses are: given the features, each is tested on its own. */
+static inline void check_uniform(const char *what, double *p, int64_t n)
 {
     int64_t low = 0;
-    double most = 0, spread = 0, expected = 0.05 * (double)n, binomial = 0.95 * expected;
-    for (int64_t i = 0; i < n; i += together) {
-        int64_t lows = 0;
-        for (int64_t j = i; j < i + together; j++)
-            lows += p[j] <= 0.05 + 1e-6;
-        spread += pow((double)lows - 0.05 * (double)together, 2);
-        low += lows;
-    }
-    double variance = together > 1 && spread > binomial ? spread : binomial;
+    double most = 0, expected = 0.05 * (double)n, band = 2.576 * sqrt(0.95 * expected), furthest = 1.63 / sqrt((double)n);
+    for (int64_t i = 0; i < n; i++)
+        low += p[i] <= 0.05 + 1e-6;
     qsort(p, (size_t)n, sizeof *p, ascending);
     for (int64_t i = 0; i < n; i++)
         if (i + 1 == n || p[i + 1] > p[i])
             most = fmax(most, fabs((double)(i + 1) / (double)n - p[i]));
-    double band = 2.576 * sqrt(variance), furthest = 1.63 / sqrt((double)n * binomial / variance);
-    print_message("%s: %d of %d below .05 (%.0f +- %.0f; independent ones: %.0f), largest distance from uniform %.3f (%.3f)\n", what,
-                  (int)low, (int)n, expected, band, 2.576 * sqrt(binomial), most, furthest);
+    print_message("%s: %d of %d below .05 (%.0f +- %.0f), largest distance from uniform %.3f (%.3f)\n", what, (int)low, (int)n, expected,
+                  band, most, furthest);
     assert_true(fabs((double)low - expected) <= band);
     assert_true(most <= furthest);
 }

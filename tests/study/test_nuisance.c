@@ -127,6 +127,48 @@ static void nuisance_regressed_out(void **state)
     simulated_end(&s);
 }
 
+/* Cut to as many components as the smaller space has columns, beside the nuisance either way: what a space has of its own is still found.
+ */
+static void equal_size_beside_the_nuisance(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"band", "regress"};
+    simulated s;
+    make_study(&s);
+    float *wide = ar1_columns(ROWS, 8, 0.5, 4), *own = ar1_columns(ROWS, 2, 0.5, 1);
+    for (int64_t t = 0; t < ROWS; t++)
+        for (int64_t j = 0; j < 8; j++)
+            wide[t * 8 + j] = own[t * 2 + j % 2] + 0.3f * wide[t * 8 + j];
+    simulated_write(&s, "wide", wide, 8);
+    free(wide);
+    free(own);
+    for (int i = 0; i < 2; i++) {
+        char text[2048], keys[512];
+        snprintf(keys, sizeof keys,
+                 "ridge: {alphas: [0.1, 10, 1000], outer_folds: 4, inner_folds: 3, weights: true}\n"
+                 "nuisance: {spaces: [known], mode: %s, draws: 4}\nstatistics: {equal_size: auto}\n"
+                 "families: {wide: [wide], own: [own]}\n",
+                 modes[i]);
+        snprintf(text, sizeof text, "features:\n  - {name: wide, file: wide.npy}\n%s%s", features + strlen("features:\n"), keys);
+        vg_store_file *results = simulated_run(&s, text);
+        const char *what = i == 0 ? "unique" : "score";
+        double *cut = of_space(results, "wide.pc4", what, V), *whole = of_space(results, "wide", what, V);
+        double *mean = read_all(results, "/families/maps/wide.pc4--own.pc4/group/mean", NULL, V);
+        for (int64_t v = 0; v < V; v++) {
+            assert_true(v < V / 2 ? cut[v] > (i == 0 ? 0.1 : 0.35) : cut[v] < (i == 0 ? 0.08 : 0.3));
+            assert_true(cut[v] != whole[v] && isfinite(mean[v]));
+        }
+        assert_false(vg_store_has(results, "/subjects/s1/files/own.pc4"));
+        assert_true(vg_store_has(results, "/subjects/s1/files/wide/weights"));
+        assert_false(vg_store_has(results, "/subjects/s1/files/wide.pc4/weights")); /* they would be of components, one set a fold */
+        free(cut);
+        free(whole);
+        free(mean);
+        vg_store_close(results);
+    }
+    simulated_end(&s);
+}
+
 static void scores_by_r2_and_weights(void **state)
 {
     (void)state;
@@ -251,8 +293,13 @@ static void stories_and_repeats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nuisance_as_a_band), cmocka_unit_test(nuisance_regressed_out),    cmocka_unit_test(scores_by_r2_and_weights),
-        cmocka_unit_test(shared_penalties),   cmocka_unit_test(training_rows_standardise), cmocka_unit_test(stories_and_repeats),
+        cmocka_unit_test(nuisance_as_a_band),
+        cmocka_unit_test(nuisance_regressed_out),
+        cmocka_unit_test(equal_size_beside_the_nuisance),
+        cmocka_unit_test(scores_by_r2_and_weights),
+        cmocka_unit_test(shared_penalties),
+        cmocka_unit_test(training_rows_standardise),
+        cmocka_unit_test(stories_and_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

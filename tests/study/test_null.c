@@ -86,8 +86,8 @@ static void unrelated_features_are_found_in_one_voxel_of_twenty(void **state)
         simulated_end(&s);
     }
     for (int i = 0; i < 2; i++) {
-        check_uniform(i == 0 ? "voxels, 2 columns" : "voxels, 5 columns", voxels[i], STUDIES * VOXELS, 1);
-        check_uniform(i == 0 ? "group means, 2 columns" : "group means, 5 columns", groups[i], STUDIES * VOXELS, 1);
+        check_uniform(i == 0 ? "voxels, 2 columns" : "voxels, 5 columns", voxels[i], STUDIES * VOXELS);
+        check_uniform(i == 0 ? "group means, 2 columns" : "group means, 5 columns", groups[i], STUDIES * VOXELS);
         free(voxels[i]);
         free(groups[i]);
     }

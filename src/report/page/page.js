@@ -68,56 +68,88 @@
     return geometry;
   }
 
-  function range(maps) {
-    let least = Infinity, most = -Infinity;
-    for (const map of maps) if (map.kind === "score" && map.least !== null) {
-      least = Math.min(least, map.least);
-      most = Math.max(most, map.most);
+  /* ---- kinds of maps: colours, legends, what a value is called ------------------------------------------------------------------ */
+
+  const GREY = [.45, .45, .45], PAPER = [.8, .8, .8], BLUE = [0, .45, .7], ORANGE = [.9, .62, 0], RED = [.84, .37, 0];
+  const between = (a, b, share) => a.map((x, i) => x + (b[i] - x) * Math.min(1, Math.max(0, share)));
+  const scale = (value, low, high) => viridis[Math.round(255 * Math.min(1, Math.max(0, (value - low) / (high - low || 1))))];
+
+  /* colour: null where nothing is coloured; sliders: of the view's state. */
+  const kinds = {
+    score: {
+      sliders: [["threshold", "hide below"], ["low", "colours from"], ["high", "to"]],
+      colour: (map, value, state) => !isFinite(value) ? GREY : value < state.threshold ? null : scale(value, state.low, state.high),
+      legend: (map, state) => [show(state.low), show(state.high)],
+      say: (map, value) => show(value)
+    },
+    difference: {
+      sliders: [["threshold", "hide below \u00b1"], ["high", "colours to \u00b1"]],
+      colour: (map, value, state) => !isFinite(value) ? GREY : Math.abs(value) < state.threshold ? null : between([.97, .97, .97], value < 0 ? BLUE : ORANGE, Math.abs(value) / (state.high || 1)),
+      legend: (map, state) => [show(-state.high), show(state.high)],
+      say: (map, value) => show(value)
+    },
+    winner: {
+      sliders: [],
+      colour: (map, value) => !isFinite(value) ? GREY : value > 0 ? BLUE : value < 0 ? RED : null,
+      legend: () => ["blue: the first wins; orange: the second; light: tie; grey: no score", ""],
+      say: (map, value) => !isFinite(value) ? "no value" : value > 0 ? "the first wins" : value < 0 ? "the second wins" : "tie"
+    },
+    layer: {
+      sliders: [],
+      colour: (map, value) => isFinite(value) ? scale(value, 0, map.layers.length - 1) : null,
+      legend: map => [map.layers[0], map.layers[map.layers.length - 1] + " (light: no layer passes the null)"],
+      say: (map, value) => !isFinite(value) ? "no layer passes the null" : Number.isInteger(value) ? "layer " + map.layers[value] : "layer place " + d3.format(".1f")(value)
     }
+  };
+
+  function range(maps) {
+    const least = d3.min(maps, m => m.least === null ? Infinity : m.least), most = d3.max(maps, m => m.most === null ? -Infinity : m.most);
     return least <= most ? [least, most] : [0, 1];
   }
 
-  function brain(parts) {
-    const root = d3.select("#brain-view"), meshes = parts.hemispheres.map(meshOf), outlines = meshes.map(outlineOf);
-    const [least, most] = range(parts.maps), state = { threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
-    const controls = root.append("div").attr("class", "controls"), panels = [];
+  /* A view of one kind of maps: controls, and a panel or two. */
+  function view(root, kind, maps, brain) {
+    let [least, most] = range(maps);
+    if (kind === "difference") [least, most] = [0, Math.max(-least, most)];
+    const state = { kind: kinds[kind], threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
+    const controls = root.append("div").attr("class", "controls"), panels = [], paint = () => panels.forEach(p => p.paint()), draw = () => panels.forEach(p => p.draw());
 
-    function slider(name, label, value) {
-      const row = controls.append("label").text(label + " "), out = row.append("output").text(show(value));
-      row.insert("input", "output").attr("type", "range").attr("id", "brain-" + name).attr("min", Math.min(least, 0)).attr("max", most)
-        .attr("step", (most - Math.min(least, 0)) / 200 || .001).property("value", value).on("input", function () {
+    function slider([name, label]) {
+      const row = controls.append("label").text(label + " "), out = row.append("output").text(show(state[name]));
+      row.insert("input", "output").attr("type", "range").attr("data-of", name).attr("min", Math.min(least, 0)).attr("max", most)
+        .attr("step", (most - Math.min(least, 0)) / 200 || .001).property("value", state[name]).on("input", function () {
           state[name] = +this.value;
           out.text(show(state[name]));
-          panels.forEach(p => p.paint());
+          paint();
         });
     }
-    slider("threshold", "hide below", state.threshold);
-    slider("low", "colours from", state.low);
-    slider("high", "to", state.high);
+    state.kind.sliders.forEach(slider);
     const sides = controls.append("span");
     [["outside", 0, 0], ["inside", Math.PI, 0], ["above", 0, Math.PI / 2], ["below", 0, -Math.PI / 2]].forEach(([name, yaw, pitch]) =>
-      sides.append("button").attr("type", "button").text(name).on("click", () => { state.yaw = yaw; state.pitch = pitch; panels.forEach(p => p.draw()); }));
-    controls.append("button").attr("type", "button").attr("id", "brain-outline").attr("aria-pressed", true).text("outlines").on("click", function () {
+      sides.append("button").attr("type", "button").text(name).on("click", () => { state.yaw = yaw; state.pitch = pitch; draw(); }));
+    controls.append("button").attr("type", "button").attr("class", "outline").attr("aria-pressed", true).text("outlines").on("click", function () {
       state.outline = !state.outline;
       d3.select(this).attr("aria-pressed", state.outline);
-      panels.forEach(p => p.draw());
+      draw();
     });
-    const grid = root.append("div").attr("class", "brains");
-    const first = parts.maps.findIndex(m => m.name === "gradient_norm"), second = parts.maps.findIndex(m => m.name === "gradient_x_input");
-    const shown = [first < 0 ? 0 : first, second < 0 ? Math.min(1, parts.maps.length - 1) : second];
-    for (const map of new Set(shown)) panels.push(panel(grid, parts, meshes, outlines, state, map, () => panels.forEach(p => p.draw())));
-    if (parts.left_out > 0) root.append("p").attr("class", "missing").text(parts.left_out + " more maps are in maps/ only: the page would be too large for a mailbox.");
+    const grid = root.append("div").attr("class", "brains"), place = (name, otherwise) => { const at = maps.findIndex(m => m.name === name); return at < 0 ? otherwise : at; };
+    const shown = kind === "score" ? [place("gradient_norm", 0), place("gradient_x_input", Math.min(1, maps.length - 1))] : [0];
+    for (const at of new Set(shown)) panels.push(panel(grid, maps, brain, state, at, draw));
   }
 
-  function colourOf(map, value, state) {
-    if (!isFinite(value)) return [.45, .45, .45];
-    if (map.kind === "winner") return value > 0 ? [0, .45, .7] : value < 0 ? [.84, .37, 0] : [.75, .75, .75];
-    if (value < state.threshold) return null;
-    return viridis[Math.round(255 * Math.min(1, Math.max(0, (value - state.low) / (state.high - state.low || 1))))];
+  /* Every view of the page that has maps of its kind. */
+  function brain(parts) {
+    const meshes = parts.hemispheres.map(meshOf), all = { meshes: meshes, outlines: meshes.map(outlineOf), regions: parts.regions };
+    d3.selectAll(".maps").each(function () {
+      const maps = parts.maps.filter(m => m.kind === this.dataset.kind);
+      if (maps.length) view(d3.select(this), this.dataset.kind, maps, all);
+      else d3.select(this).attr("class", "missing").text(this.dataset.where);
+    });
+    if (parts.left_out > 0) d3.select(".maps").append("p").attr("class", "missing").text(parts.left_out + " more maps are in results.h5 alone: the page would be too large for a mailbox.");
   }
 
-  function panel(grid, parts, meshes, outlines, state, chosen, drawAll) {
-    const box = grid.append("div"), select = selector(box.append("div").attr("class", "controls"), "map", parts.maps.map(m => m.label), i => { chosen = i; paint(); });
+  function panel(grid, maps, brain, state, chosen, drawAll) {
+    const meshes = brain.meshes, box = grid.append("div"), select = selector(box.append("div").attr("class", "controls"), "map", maps.map(m => m.label), i => { chosen = i; paint(); });
     select.property("value", chosen);
     let renderer;
     try { renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true }); }
@@ -141,30 +173,31 @@
       const geometry = mesh.geometry.clone(), group = new THREE.Group();
       const body = new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ vertexColors: THREE.VertexColors }));
       body.userData = h;
-      group.add(body, new THREE.LineSegments(outlines[h], new THREE.LineBasicMaterial({ color: 0x111111 })));
+      group.add(body, new THREE.LineSegments(brain.outlines[h], new THREE.LineBasicMaterial({ color: 0x111111 })));
       group.position.x = meshes.length < 2 ? 0 : mesh.side === "left" ? -112 : 112;
       scene.add(group);
       turned.push(group);
     });
 
     function paint() {
-      const map = parts.maps[chosen];
+      const map = maps[chosen];
       map.numbers = map.numbers || map.values.map(halves);
       let coloured = 0;
       turned.forEach((group, h) => {
         const colour = group.children[0].geometry.attributes.color;
         map.numbers[h].forEach((value, v) => {
-          const c = colourOf(map, value, state);
-          if (c && isFinite(value)) coloured++;
-          colour.setXYZ(v, ...(c || [.8, .8, .8]));
+          const c = state.kind.colour(map, value, state) || PAPER;
+          if (c !== PAPER && isFinite(value)) coloured++;
+          colour.setXYZ(v, c[0], c[1], c[2]);
         });
         colour.needsUpdate = true;
       });
       canvas.dataset.coloured = coloured;
       canvas.dataset.map = map.label;
-      bar.style("visibility", map.kind === "winner" ? "hidden" : null);
-      low.text(map.kind === "winner" ? "blue: first, orange: second, light: tie" : show(state.low));
-      high.text(map.kind === "winner" ? "" : show(state.high));
+      const [from, to] = state.kind.legend(map, state);
+      bar.attr("class", map.kind);
+      low.text(from);
+      high.text(to);
       draw();
     }
 
@@ -190,7 +223,7 @@
       const h = hit.object.userData, at = hit.object.geometry.attributes.position, p = hit.object.worldToLocal(hit.point.clone());
       const near = [hit.face.a, hit.face.b, hit.face.c].sort((a, b) => p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, a)) - p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, b)))[0];
       const label = meshes[h].labels[near];
-      readout.text(meshes[h].side + " vertex " + near + (label ? ", " + parts.regions[label - 1] : "") + ": " + show(parts.maps[chosen].numbers[h][near]));
+      readout.text(meshes[h].side + " vertex " + near + (label ? ", " + brain.regions[label - 1] : "") + ": " + state.kind.say(maps[chosen], maps[chosen].numbers[h][near]));
     }
 
     let held = null;
