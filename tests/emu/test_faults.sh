@@ -49,7 +49,7 @@ done
 # ---- a device that is lost in the middle of the work ---------------------------------------------------------------------------------------------
 # Seven spaces of six listeners with a nuisance as a band, one space at a time: 63 blocks of fits. What was done is kept, and not done again.
 rm -rf base && several && cd study || exit 1
-sed -i '/^null:/d; s/device: cpu/device: cuda/' study.yaml
+sed -i '/^null:/d; /^stall:/d; s/device: cpu/device: cuda/' study.yaml
 
 # made LOG: how many factorisations the fits of a run took.
 made() {
