@@ -81,7 +81,7 @@ static vg_status nccl_status(ncclResult_t code, const char *call, int line, cons
     return host->fail(VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s (%s)", __FILE__, line, call, link != NULL ? link->bus : "?",
                       nccl.ncclGetErrorString(code), more != NULL ? more : "");
 }
-#define NCCL(call, link) VG_TRY(nccl_status((call), #call + sizeof "nccl", __LINE__, (link)))
+#define NCCL(call, link) VG_TRY(nccl_status((call), &(#call)[sizeof "nccl"], __LINE__, (link)))
 
 static vg_status find_bus(char bus[VG_LINK_BUS])
 {
