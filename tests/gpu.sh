@@ -79,18 +79,18 @@ main() {
     mkdir -p "$logs" && rm -f -- "$logs"/gpu-*.log
     nvidia-smi --id="$gpu" --query-gpu=name,driver_version --format=csv,noheader
 
-    step configure 60 cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DVOXGRAD_CUDA=ON -DVOXGRAD_WERROR=ON \
+    step configure 40 cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DVOXGRAD_CUDA=ON -DVOXGRAD_WERROR=ON \
         -DCMAKE_CUDA_ARCHITECTURES="${capability/./}" || return 1
-    step build 120 cmake --build "$build" --parallel "$(nproc)" || return 1
-    step tests 90 ctest --test-dir "$build" -L '^gpu$' --no-tests=error --output-on-failure
+    step build 110 cmake --build "$build" --parallel "$(nproc)" || return 1
+    step tests 80 ctest --test-dir "$build" -L '^gpu$' --no-tests=error --output-on-failure
     if PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin && command -v compute-sanitizer >/dev/null; then
-        sanitize memcheck 50
-        sanitize racecheck 50
+        sanitize memcheck 45
+        sanitize racecheck 45
     else
         say sanitizer "left out: compute-sanitizer is not here"
     fi
     if [ "$bench" = yes ]; then
-        step bench 130 "$root/bench/gpu.sh" --gpu "$gpu" --build "$build" --notes "$logs/gpu-summary.log" && tail -n 1 "$logs/gpu-bench.log"
+        step bench 120 "$root/bench/gpu.sh" --gpu "$gpu" --build "$build" --notes "$logs/gpu-summary.log" && tail -n 1 "$logs/gpu-bench.log"
     fi
     echo "$((SECONDS - began)) s in all"
     return "$failed"

@@ -77,7 +77,7 @@ build() {
 
 run_tests() {
     local some=()
-    # Not attribution/: its path integrals take the emulation many minutes. emu/test_agreement compares whole runs instead.
+    # Not attribution/ itself, which takes the emulation many minutes: emu/test_attribution runs it on a word or two of its goldens.
     [ "$1" != emu ] || some=(--tests-regex '^(device|lm|encoding|comm|emu)/')
     cd "$root" && ctest --preset "$1" --parallel "$jobs" --no-tests=error "${some[@]}"
 }

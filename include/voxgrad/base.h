@@ -101,12 +101,16 @@ vg_status vg_multiply(int64_t a, int64_t b, const char *what, int64_t *product);
 vg_status vg_format(char **string, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A bump allocator over memory it does not own and never touches (device memory too): tensors of one batch, given back
- * all at once. Pieces are 256-byte aligned. Errors: VG_NO_MEMORY (says how much the whole arena would have needed so far). */
+ * all at once. Pieces are 256-byte aligned. Errors: VG_NO_MEMORY (says how much the whole arena would have needed so far).
+ * fence (or NULL) is told, for whoever watches the memory: `open` bytes at `piece` are in use, the `closed` bytes after them are nobody's.
+ */
 typedef struct {
     void *memory;
     size_t size, used, peak;
+    void (*fence)(void *piece, size_t open, size_t closed);
 } vg_arena;
 vg_status vg_arena_take(vg_arena *arena, void **piece, int64_t count, size_t size, const char *what);
+void vg_arena_release(vg_arena *arena, size_t used); /* what was taken since `used` bytes were */
 #define VG_TAKE(arena, pointer, count, what) vg_arena_take((arena), (void **)(pointer), (count), sizeof **(pointer), (what))
 
 /* ---- matrix views (own nothing): row-major, element (i, j) at data[i * ld + j] --------------------------------- */

@@ -210,6 +210,9 @@ typedef struct {
      * w[i]). */
     vg_status (*eigh)(vg_device *d, int64_t batch, int64_t n, double *a, double *w);
     vg_status (*ridge_center)(vg_device *d, const vg_ridge_center *c);
+    /* A tile that ridge_center will be asked for next begins to come to the device, as much of it as need not be waited for, at every call;
+     * what c->y and c->order point at stays as it is until then. NULL: none will be asked for. Changes no result. */
+    vg_status (*ridge_ahead)(vg_device *d, const vg_ridge_center *c);
     vg_status (*ridge_spread)(vg_device *d, const vg_ridge_spread *s);
     /* out (n) = sum over i < terms of sign[i] * x[segment[i] * stride ..], added in double in that order */
     vg_status (*ridge_combine)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
@@ -246,6 +249,7 @@ double vg_device_flops(const vg_device *device);
 /* What the back end's module exports under this name beside the table (comm's links between GPUs); NULL where it does not, or is no module.
  */
 void *vg_device_symbol(const vg_device *device, const char *name);
+#define VG_DEVICE_FENCE "vg_memory_fence" /* vg_arena's fence, of a back end that watches what its memory is used for */
 
 /* The kernels BLAS chose for this processor ("Haswell"), part of a plan's identity. */
 const char *vg_device_blas_core(void);

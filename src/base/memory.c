@@ -52,13 +52,23 @@ vg_status vg_arena_take(vg_arena *arena, void **piece, int64_t count, size_t siz
         return vg_fail(VG_DEFECT, "a negative number (%lld) of %s", (long long)count, what);
     if (__builtin_mul_overflow((size_t)count, size, &bytes) || bytes > PTRDIFF_MAX - ARENA_ALIGNMENT)
         return vg_fail(VG_NO_MEMORY, "%lld %s of %zu bytes are more than any memory holds", (long long)count, what, size);
+    size_t asked = bytes;
     bytes = (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     if (bytes > arena->size - arena->used)
         return vg_fail(VG_NO_MEMORY, "no memory for %s: %.1f MB of working memory are needed, %.1f MB were set aside", what,
                        (double)(arena->used + bytes) / 1e6, (double)arena->size / 1e6);
     *piece = (char *)arena->memory + arena->used;
+    if (arena->fence != NULL)
+        arena->fence(*piece, asked, bytes - asked);
     arena->used += bytes;
     if (arena->used > arena->peak)
         arena->peak = arena->used;
     return VG_OK;
+}
+
+void vg_arena_release(vg_arena *arena, size_t used)
+{
+    if (arena->fence != NULL && arena->used > used)
+        arena->fence((char *)arena->memory + used, 0, arena->used - used);
+    arena->used = used;
 }

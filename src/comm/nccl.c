@@ -1,9 +1,12 @@
-/* nccl: links between GPUs by NCCL, one GPU a rank (link.h). Part of the CUDA module alone. Communicators are non-blocking, so that a rank
- * whose neighbour fails can give up. Only bytes are moved: the order of sums inside ncclAllReduce and ncclReduce depends on the ranks and
- * the wires, so they may serve integers, least and largest values, and none is needed here (architecture.md, "Plan, blocks, determinism").
- * Operations run on a stream of their own; what was asked of the device before has ended when one starts (exchange_device.c). */
+/* nccl: links between GPUs by NCCL, one GPU a rank (link.h). Part of the CUDA module alone, which loads without NCCL: the library
+ * (libnccl.so.2; VOXGRAD_NCCL in the environment names another file) is looked for when the ranks want to be linked, and where it is
+ * missing they exchange through MPI. Communicators are non-blocking, so that a rank whose neighbour fails can give up. Only bytes are
+ * moved: the order of sums inside ncclAllReduce and ncclReduce depends on the ranks and the wires, so they may serve integers, least and
+ * largest values, and none is needed here (architecture.md, "Plan, blocks, determinism"). Operations run on a stream of their own; what was
+ * asked of the device before has ended when one starts (exchange_device.c). */
 #include <assert.h>
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 #include <nccl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,46 @@ struct vg_link {
 
 static const vg_link_host *host;
 
+/* NCCL's calls that are made here, under their names. */
+#define NCCL_CALLS(X)         \
+    X(ncclGetUniqueId)        \
+    X(ncclCommInitRankConfig) \
+    X(ncclCommFinalize)       \
+    X(ncclCommDestroy)        \
+    X(ncclCommAbort)          \
+    X(ncclCommGetAsyncError)  \
+    X(ncclGetErrorString)     \
+    X(ncclGetLastError)       \
+    X(ncclBroadcast)          \
+    X(ncclSend)               \
+    X(ncclRecv)               \
+    X(ncclGroupStart)         \
+    X(ncclGroupEnd)
+#define CALL(name) __typeof__(&name) name;
+static struct {
+    NCCL_CALLS(CALL)
+} nccl;
+
+static vg_status find_call(void *library, const char *file, const char *name, void *call)
+{
+    *(void **)call = dlsym(library, name);
+    return *(void **)call != NULL ? VG_OK : host->fail(VG_NO_DEVICE, "%s has no %s: NCCL 2.14 or newer is needed", file, name);
+}
+
+static vg_status find_nccl(void)
+{
+    const char *named = getenv("VOXGRAD_NCCL"), *file = named != NULL && *named != '\0' ? named : "libnccl.so.2";
+    if (nccl.ncclGroupEnd != NULL)
+        return VG_OK;
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL); /* for as long as the program runs */
+    const char *why = library == NULL ? dlerror() : NULL;
+    if (library == NULL)
+        return host->fail(VG_NO_DEVICE, "%s (VOXGRAD_NCCL may name the file)", why != NULL ? why : file);
+#define FIND(name) VG_TRY(find_call(library, file, #name, &nccl.name));
+    NCCL_CALLS(FIND)
+    return VG_OK;
+}
+
 static vg_status cuda_status(cudaError_t code, const char *call, int line, const char *bus)
 {
     if (code == cudaSuccess)
@@ -34,11 +77,11 @@ static vg_status nccl_status(ncclResult_t code, const char *call, int line, cons
 {
     if (code == ncclSuccess || code == ncclInProgress)
         return VG_OK;
-    const char *more = ncclGetLastError(link != NULL ? link->comm : NULL);
+    const char *more = nccl.ncclGetLastError(link != NULL ? link->comm : NULL);
     return host->fail(VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s (%s)", __FILE__, line, call, link != NULL ? link->bus : "?",
-                      ncclGetErrorString(code), more != NULL ? more : "");
+                      nccl.ncclGetErrorString(code), more != NULL ? more : "");
 }
-#define NCCL(call, link) VG_TRY(nccl_status((call), #call, __LINE__, (link)))
+#define NCCL(call, link) VG_TRY(nccl_status((call), &(#call)[sizeof "nccl"], __LINE__, (link)))
 
 static vg_status find_bus(char bus[VG_LINK_BUS])
 {
@@ -62,7 +105,8 @@ static void unpin(void *memory)
 static vg_status make_name(char name[VG_LINK_NAME])
 {
     ncclUniqueId id;
-    NCCL(ncclGetUniqueId(&id), NULL);
+    VG_TRY(find_nccl());
+    NCCL(nccl.ncclGetUniqueId(&id), NULL);
     static_assert(sizeof id.internal == VG_LINK_NAME, "a link's name is NCCL's");
     memcpy(name, id.internal, VG_LINK_NAME);
     return VG_OK;
@@ -73,10 +117,11 @@ static vg_status begin_join(const char name[VG_LINK_NAME], vg_link *link)
     ncclUniqueId id;
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
+    VG_TRY(find_nccl());
     memcpy(id.internal, name, VG_LINK_NAME);
     VG_TRY(find_bus(link->bus));
     CUDA(cudaStreamCreateWithFlags(&link->stream, cudaStreamNonBlocking), link->bus);
-    NCCL(ncclCommInitRankConfig(&link->comm, link->ranks, id, link->rank, &config), link);
+    NCCL(nccl.ncclCommInitRankConfig(&link->comm, link->ranks, id, link->rank, &config), link);
     return VG_OK;
 }
 
@@ -85,9 +130,9 @@ static void leave(vg_link *link, bool finished)
     if (link == NULL)
         return;
     if (link->comm != NULL && finished)
-        ncclCommDestroy(link->comm);
+        nccl.ncclCommDestroy(link->comm);
     else if (link->comm != NULL)
-        ncclCommAbort(link->comm);
+        nccl.ncclCommAbort(link->comm);
     if (link->stream != NULL)
         cudaStreamDestroy(link->stream);
     free(link);
@@ -113,7 +158,7 @@ static vg_status join(const char name[VG_LINK_NAME], int rank, int ranks, vg_lin
 static vg_status broadcast(vg_link *link, void *data, size_t bytes, int root)
 {
     link->what = "a broadcast";
-    NCCL(ncclBroadcast(data, data, bytes, ncclUint8, root, link->comm, link->stream), link);
+    NCCL(nccl.ncclBroadcast(data, data, bytes, ncclUint8, root, link->comm, link->stream), link);
     return VG_OK;
 }
 
@@ -122,10 +167,10 @@ static vg_status gather_pieces(vg_link *link, const void *mine, const size_t *si
 {
     char *to = (char *)all;
     if (link->rank != root && sizes[link->rank] > 0)
-        NCCL(ncclSend(mine, sizes[link->rank], ncclUint8, root, link->comm, link->stream), link);
+        NCCL(nccl.ncclSend(mine, sizes[link->rank], ncclUint8, root, link->comm, link->stream), link);
     for (int r = 0; link->rank == root && r < link->ranks; to += sizes[r++])
         if (r != root && sizes[r] > 0)
-            NCCL(ncclRecv(to, sizes[r], ncclUint8, r, link->comm, link->stream), link);
+            NCCL(nccl.ncclRecv(to, sizes[r], ncclUint8, r, link->comm, link->stream), link);
     return VG_OK;
 }
 
@@ -135,11 +180,11 @@ static vg_status gather(vg_link *link, const void *mine, const size_t *sizes, in
     link->what = "a gathering";
     for (int r = 0; r < root; r++)
         before += sizes[r];
-    NCCL(ncclGroupStart(), link);
+    NCCL(nccl.ncclGroupStart(), link);
     vg_status status = gather_pieces(link, mine, sizes, root, all);
-    ncclResult_t ended = ncclGroupEnd(); /* after a failure too: a group left open would swallow all that follows */
+    ncclResult_t ended = nccl.ncclGroupEnd(); /* after a failure too: a group left open would swallow all that follows */
     VG_TRY(status);
-    NCCL(ended, link);
+    VG_TRY(nccl_status(ended, "ncclGroupEnd()", __LINE__, link));
     if (link->rank == root && sizes[root] > 0)
         CUDA(cudaMemcpyAsync((char *)all + before, mine, sizes[root], cudaMemcpyDeviceToDevice, link->stream), link->bus);
     return VG_OK;
@@ -148,7 +193,7 @@ static vg_status gather(vg_link *link, const void *mine, const size_t *sizes, in
 static vg_status finish(vg_link *link)
 {
     link->what = "the end";
-    NCCL(ncclCommFinalize(link->comm), link);
+    NCCL(nccl.ncclCommFinalize(link->comm), link);
     return VG_OK;
 }
 
@@ -156,13 +201,15 @@ static vg_status poll(vg_link *link, bool *done)
 {
     ncclResult_t state = ncclSuccess;
     *done = false;
-    NCCL(ncclCommGetAsyncError(link->comm, &state), link);
+    NCCL(nccl.ncclCommGetAsyncError(link->comm, &state), link);
     if (state == ncclInProgress)
         return VG_OK;
     VG_TRY(nccl_status(state, link->what, __LINE__, link));
     cudaError_t code = cudaStreamQuery(link->stream);
-    if (code == cudaErrorNotReady)
+    if (code == cudaErrorNotReady) {
+        cudaGetLastError(); /* or the next launch would be taken for a failed one */
         return VG_OK;
+    }
     *done = true;
     return cuda_status(code, link->what, __LINE__, link->bus);
 }

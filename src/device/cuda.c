@@ -134,7 +134,7 @@ static void close_cuda(vg_device *device)
         cusolverDnDestroy(cuda->solver);
     if (cuda->blas != NULL)
         cublasDestroy(cuda->blas);
-    void *memory[] = {cuda->blas_workspace, cuda->scratch, cuda->fault};
+    void *memory[] = {cuda->blas_workspace, cuda->scratch, cuda->ahead.memory, cuda->fault};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         vg_cuda_free(device, memory[i]);
     for (int i = 0; i < VG_PINNED; i++) {
@@ -145,6 +145,8 @@ static void close_cuda(vg_device *device)
     }
     if (cuda->computed != NULL)
         cudaEventDestroy(cuda->computed);
+    if (cuda->ahead.read != NULL)
+        cudaEventDestroy(cuda->ahead.read);
     if (cuda->copies != NULL)
         cudaStreamDestroy(cuda->copies);
     if (cuda->compute != NULL)
@@ -182,6 +184,7 @@ static vg_status open_gpu(vg_device *device)
     VG_CUDA(device, cudaStreamCreateWithFlags(&cuda->compute, cudaStreamNonBlocking));
     VG_CUDA(device, cudaStreamCreateWithFlags(&cuda->copies, cudaStreamNonBlocking));
     VG_CUDA(device, cudaEventCreateWithFlags(&cuda->computed, cudaEventDisableTiming));
+    VG_CUDA(device, cudaEventCreateWithFlags(&cuda->ahead.read, cudaEventDisableTiming));
     for (int i = 0; i < VG_PINNED; i++)
         VG_CUDA(device, cudaEventCreateWithFlags(&cuda->copied[i], cudaEventDisableTiming));
     return vg_cuda_allocate(device, sizeof *cuda->fault, (void **)&cuda->fault);

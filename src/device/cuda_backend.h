@@ -17,6 +17,13 @@ typedef struct {
     cudaStream_t compute, copies;
     cudaEvent_t computed, copied[VG_PINNED]; /* copied: the buffer may be filled again */
     void *pinned[VG_PINNED];                 /* NULL until the first tile */
+    struct {                                 /* a tile that comes before it is asked for (cuda_ridge.c) */
+        vg_ridge_center tile;                /* no columns: none */
+        int64_t sent;                        /* pieces of it */
+        void *memory;                        /* device; grows, and is kept */
+        size_t size;
+        cudaEvent_t read; /* the last tile that came so has been used */
+    } ahead;
     cublasHandle_t blas;
     cusolverDnHandle_t solver;
     cusolverDnParams_t solver_params;
@@ -57,6 +64,7 @@ vg_status vg_cuda_gemm(vg_device *d, const vg_gemm *g);
 vg_status vg_cuda_eigh(vg_device *d, int64_t batch, int64_t n, double *a, double *w);
 
 vg_status vg_cuda_ridge_center(vg_device *d, const vg_ridge_center *c);
+vg_status vg_cuda_ridge_ahead(vg_device *d, const vg_ridge_center *c);
 vg_status vg_cuda_ridge_score(vg_device *d, const vg_ridge_score *s);
 
 extern const vg_device_ops vg_cuda_ops;

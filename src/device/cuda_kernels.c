@@ -121,6 +121,7 @@ const vg_device_ops vg_cuda_ops = {
     .gemm = vg_cuda_gemm,
     .eigh = vg_cuda_eigh,
     .ridge_center = vg_cuda_ridge_center,
+    .ridge_ahead = vg_cuda_ridge_ahead,
     .ridge_score = vg_cuda_ridge_score,
     .fill = fill,
     .axpby = axpby,

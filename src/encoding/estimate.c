@@ -11,7 +11,7 @@ enum {
     STEP = 64,       /* a tile's voxels are a multiple of this */
     ENOUGH = 256,    /* from so many voxels on, wider products are no faster on a CPU (measured) */
     MOST_CPU = 512,
-    MOST_GPU = 16384,
+    MOST_GPU = 8192,
 };
 /* A tile's working memory: that of a processor's own cache, or enough to keep a GPU busy. One tile is less than 5 s of work. */
 static const double CPU_BYTES = 2e6, GPU_BYTES = 2e9, CPU_FLOPS = 1e11, GPU_FLOPS = 1e13;
@@ -118,7 +118,8 @@ static double voxel_bytes(const vg_ridge_plan *plan, const int64_t *columns, con
         first = ridge_stack_end(widths, first, count, segments, &total);
         stack = (double)total > stack ? (double)total : stack;
     }
-    return size * (2 * T + (double)(segments + 1) * stack + widest + products) + 40 * widest + 16 * (double)segments + 17 * sets +
+    double copies = plan->gpu ? 3 : 2; /* of the responses; the next tile is on its way while one is fitted */
+    return size * (copies * T + (double)(segments + 1) * stack + widest + products) + 40 * widest + 16 * (double)segments + 17 * sets +
            16 * (double)plan->alpha_count + 64;
 }
 

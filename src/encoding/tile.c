@@ -10,6 +10,7 @@
 struct ridge_tile {
     vg_device *device;
     const ridge_call *call;
+    vg_ridge_center next; /* the tile after this one; no columns: none */
     /* device memory, for call->tile voxels v */
     void *y;
     double *mean, *square, *variance, *shift;
@@ -150,6 +151,7 @@ void ridge_tile_free(ridge_tile *f)
                      f->score, f->loss_sum, f->total,  f->best,     f->outer_score, f->outer_loss, f->outer_total};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         ridge_device_free(f->device, there[i]);
+    f->device->ops->ridge_ahead(f->device, NULL);
     free(f->dead_here);
     free(f->choice_here);
     free(f->here);
@@ -312,12 +314,19 @@ static vg_status choose(ridge_tile *f, const place *at, const double *score, boo
                                                                       .best = f->best});
 }
 
+/* Waits for what the device has made; before that, and so while the device is at it, the next tile is sent to it. */
+static vg_status bring(ridge_tile *f, void *to, const void *there, size_t bytes)
+{
+    VG_TRY(f->device->ops->ridge_ahead(f->device, &f->next));
+    return f->device->ops->down(f->device, to, there, bytes);
+}
+
 /* Writes (v) numbers of the device into a row of a host table, NaN where the voxel is dead. */
 static vg_status put(ridge_tile *f, const double *there, int64_t voxels, double *to)
 {
     if (to == NULL)
         return VG_OK;
-    VG_TRY(f->device->ops->down(f->device, to, there, (size_t)voxels * sizeof(double)));
+    VG_TRY(bring(f, to, there, (size_t)voxels * sizeof(double)));
     for (int64_t v = 0; v < voxels; v++)
         if (f->dead_here[v])
             to[v] = (double)NAN;
@@ -328,7 +337,7 @@ static vg_status put_alphas(ridge_tile *f, int64_t voxels, double *to)
 {
     if (to == NULL)
         return VG_OK;
-    VG_TRY(f->device->ops->down(f->device, f->choice_here, f->choice, (size_t)voxels * sizeof(int32_t)));
+    VG_TRY(bring(f, f->choice_here, f->choice, (size_t)voxels * sizeof(int32_t)));
     for (int64_t v = 0; v < voxels; v++)
         to[v] = f->dead_here[v] ? (double)NAN : f->call->plan->alphas[f->choice_here[v]];
     return VG_OK;
@@ -341,7 +350,7 @@ static vg_status put_r2(ridge_tile *f, const double *loss, const double *total, 
         return VG_OK;
     VG_TRY(put(f, loss, voxels, to));
     if (f->call->plan->r2 == VG_R2_POOLED)
-        VG_TRY(f->device->ops->down(f->device, f->here, total, (size_t)voxels * sizeof(double)));
+        VG_TRY(bring(f, f->here, total, (size_t)voxels * sizeof(double)));
     for (int64_t v = 0; v < voxels; v++) {
         double share = f->call->plan->r2 == VG_R2_MEAN ? to[v] : f->here[v] > 0 ? to[v] / f->here[v] : isnan(to[v]) ? to[v] : 1.0;
         to[v] = 1.0 - share;
@@ -478,16 +487,27 @@ static vg_status fit_design(ridge_tile *f, int64_t i, int64_t column, const plac
 
 /* ---- tiles ---------------------------------------------------------------------------------------------------------------- */
 
+/* How columns column .. column + voxels - 1 of the responses are centred, but for where to. */
+static vg_ridge_center tile_of(const ridge_tile *f, int64_t column, int64_t voxels)
+{
+    const vg_samples *y = &f->call->responses;
+    const ridge_layout *l = f->call->layout;
+    return (vg_ridge_center){.from = y->type,
+                             .type = f->call->plan->type,
+                             .rows = l->rows,
+                             .columns = voxels,
+                             .ld = y->ld,
+                             .segments = l->segments,
+                             .y = ridge_at(y->type, y->data, column),
+                             .order = f->call->order,
+                             .begin = l->begin_there};
+}
+
 static vg_status center(ridge_tile *f, int64_t column, int64_t voxels)
 {
     const vg_device_ops *ops = f->device->ops;
     const ridge_layout *l = f->call->layout;
-    const vg_samples *y = &f->call->responses;
-    vg_ridge_center c = {
-        .from = y->type, .type = f->call->plan->type, .rows = l->rows, .columns = voxels, .ld = y->ld, .segments = l->segments};
-    c.y = ridge_at(y->type, y->data, column);
-    c.order = f->call->order;
-    c.begin = l->begin_there;
+    vg_ridge_center c = tile_of(f, column, voxels);
     c.centred = f->y;
     c.mean = f->mean;
     c.square = f->square;
@@ -528,7 +548,9 @@ static vg_status cross(ridge_tile *f, const ridge_stack *stack, int64_t voxels)
 
 vg_status ridge_tile_fit(ridge_tile *f, int64_t column, int64_t voxels)
 {
+    int64_t end = column + voxels, left = f->call->responses.columns - end;
     VG_TRY(center(f, column, voxels));
+    f->next = tile_of(f, end, left < f->call->tile ? left : f->call->tile);
     for (int64_t i = 0; i < f->call->stacks; i++) {
         const ridge_stack *stack = &f->call->stack[i];
         place at = {.voxels = voxels, .columns = stack->columns};

@@ -45,6 +45,9 @@ vg_status vg_engine_create(vg_model *model, size_t bytes, vg_engine **made)
     *engine = (vg_engine){.model = model, .device = model->device};
     vg_status status = vg_device_allocate(model->device, &engine->arena.memory, (int64_t)(bytes < PTRDIFF_MAX ? bytes : PTRDIFF_MAX), 1);
     engine->arena.size = bytes;
+    *(void **)&engine->arena.fence = vg_device_symbol(model->device, VG_DEVICE_FENCE);
+    if (engine->arena.fence != NULL && status == VG_OK)
+        engine->arena.fence(engine->arena.memory, 0, bytes);
     if (status != VG_OK) {
         vg_engine_free(engine);
         engine = NULL;
@@ -76,7 +79,7 @@ vg_mark vg_engine_mark(const vg_engine *engine)
 
 void vg_engine_release(vg_engine *engine, vg_mark mark)
 {
-    engine->arena.used = mark.device;
+    vg_arena_release(&engine->arena, mark.device);
     while (engine->owned_count > mark.host)
         free(engine->owned[--engine->owned_count]);
 }
@@ -104,7 +107,7 @@ static vg_status run_prefix(vg_engine *engine, const vg_rows *rows, bool keep, v
     VG_TRY(vg_pass_embed(engine, prefix->pass, rows, layer[0]));
     VG_TRY(vg_pass_forward(engine, prefix->pass, layer, NULL, prefix));
     if (!keep)
-        engine->arena.used = mark;
+        vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 

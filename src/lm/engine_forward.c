@@ -241,7 +241,7 @@ static vg_status run_block(vg_engine *engine, vg_pass *pass, int64_t l, float *i
         VG_TRY(write_residual(engine, pass, l, normed, output));
     if (last_attention != NULL)
         VG_RUN(engine, copy, last_attention, keys, tape->attention + (Q - 1) * keys, Q * keys, pass->B * shape->heads, keys);
-    engine->arena.used = mark;
+    vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 

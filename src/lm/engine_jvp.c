@@ -183,7 +183,7 @@ static vg_status run_blocks(const sweep *s, float **layer, float **attention, vg
         size_t mark = s->engine->arena.used;
         VG_BRING(s->engine, l);
         VG_TRY(run_block(s, l, layer[l], layer[l + 1], attention != NULL ? attention[l] : NULL, make));
-        s->engine->arena.used = mark;
+        vg_arena_release(&s->engine->arena, mark);
     }
     return VG_OK;
 }
@@ -236,7 +236,7 @@ static vg_status run_rows(const sweep *s, const vg_tape *tape, const float *dx, 
     size_t mark = engine->arena.used;
     if (logits)
         VG_TRY(read_logits(s, tape, out->layer[shape->layers], out->logits));
-    engine->arena.used = mark;
+    vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 
@@ -278,7 +278,7 @@ static vg_status run_prefix(const sweep *s, const vg_prefix *prefix, const float
     }
     VG_RUN(engine, copy, layer[0], shape->width, dx, shape->width, rows, shape->width);
     VG_TRY(run_blocks(s, layer, NULL, tangent));
-    engine->arena.used = mark;
+    vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 

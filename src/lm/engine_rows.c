@@ -230,7 +230,7 @@ vg_status vg_pass_embed(vg_engine *engine, const vg_pass *pass, const vg_rows *r
         VG_RUN(engine, gather_rows, count, width, engine->model->position, width, pass->position, position, width);
         VG_RUN(engine, axpby, count * width, 1.0f, position, 1.0f, layer);
     }
-    engine->arena.used = mark;
+    vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 

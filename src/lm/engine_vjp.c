@@ -280,9 +280,9 @@ static vg_status run(vg_engine *engine, const vg_tape *tape, const start *at, in
         size_t block_mark = engine->arena.used;
         VG_BRING(engine, l);
         VG_TRY(block_back(&s, l, layer[l + 1], layer[l], layers ? out->attention[l] : NULL));
-        engine->arena.used = block_mark;
+        vg_arena_release(&engine->arena, block_mark);
     }
-    engine->arena.used = mark;
+    vg_arena_release(&engine->arena, mark);
     return VG_OK;
 }
 

@@ -180,6 +180,18 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
+/* The most that fits hold on a GPU, whose tiles are wider, but no wider than a subject. */
+static vg_status fit_on_gpu(vg_ridge_plan plan, const int64_t *columns, int64_t count, int64_t voxels, double *bytes)
+{
+    vg_ridge_cost cost;
+    plan.gpu = true;
+    VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
+    plan.tile = cost.tile < voxels ? cost.tile : voxels;
+    VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
+    *bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
+    return VG_OK;
+}
+
 /* The columns of all designs, as a fit lists them (vg_fit_shape): `each` of a space, of which all but the first have the nuisance beside
  * them. Spaces that are cut for families of equal size come again, as wide while they are factored. A new list. */
 static vg_status list_designs(const vg_study *study, const estimate *e, int64_t each, int64_t **columns, int64_t *spaces)
@@ -232,14 +244,13 @@ static vg_status add_profile(const vg_study *study, estimate *e, const vg_ridge_
 static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds *folds, const voxel_counts *voxels, FILE *out)
 {
     const vg_ridge_plan plan = plan_of(study, folds);
-    vg_ridge_cost cost;
     int64_t *columns = NULL, count;
     bool banded = study->nuisance.space_count + study->nuisance.file_count > 0 && strcmp(study->nuisance.mode, "band") == 0;
     int64_t each = banded ? 1 + study->nuisance.draws : 1;
     VG_TRY(list_designs(study, e, each, &columns, &count));
     const vg_fit_shape shape = {
         .columns = columns, .spaces = count, .each = each, .voxels = voxels->total, .most = voxels->most, .shifts = study->null.shifts};
-    vg_status status = vg_ridge_estimate(&plan, columns, count * each, &cost);
+    vg_status status = fit_on_gpu(plan, columns, count * each, voxels->most, &e->fit_bytes);
     if (status == VG_OK)
         status = vg_cost_fit(&plan, &shape, (double)vg_memory_limit(study, 1), &e->cost);
     free(columns);
@@ -251,7 +262,6 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
                 (long long)study->nuisance.draws, study->nuisance.file_count > 0 ? "; columns of files are not counted" : "");
     VG_TRY(add_profile(study, e, &plan, voxels->total, out));
     fprintf(out, "memory a rank: fits %.0f MB\n", e->cost.fit_bytes / 1e6);
-    e->fit_bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
     return vg_null_check(study, voxels->shortest, voxels->most,
                          study->null.shifts > 0 ? e->cost.shift_flops / (double)study->null.shifts : 0, out);
 }

@@ -74,7 +74,8 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
                                   .alpha_count = study->ridge.alpha_count,
                                   .type = VG_F32,
                                   .r2 = VG_R2_POOLED,
-                                  .standardize = strcmp(study->alignment.standardize, "train") == 0};
+                                  .standardize = strcmp(study->alignment.standardize, "train") == 0,
+                                  .gpu = strncmp(job->device->name, "cpu", 3) != 0};
     return VG_OK;
 }
 
@@ -194,11 +195,13 @@ static vg_status fix_tiles(fit_job *job)
     return status;
 }
 
-/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more; or all of a subject, where its voxels share penalties. */
+/* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more (on a GPU 32768: the solver's next tile travels to it while
+ * one is fitted); or all of a subject, where its voxels share penalties. */
 static vg_status make_tiles(fit_job *job, int64_t kept, int64_t memory)
 {
     vg_ridge_cost cost = {.tile = 1};
     bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
+    int64_t enough = job->groups[0].plan.gpu ? 32768 : 4096;
     VG_TRY(fix_tiles(job));
     VG_TRY(choose_chunk(job, kept, memory, &cost));
     job->spaces_together = job->chunk_size;
@@ -208,7 +211,7 @@ static vg_status make_tiles(fit_job *job, int64_t kept, int64_t memory)
         job->tile_count = 0;
         for (int64_t i = 0; i < job->subject_count; i++) {
             const fit_subject *subject = &job->subjects[i];
-            int64_t wide = whole ? subject->voxels : (4095 / cost.tile + 1) * cost.tile;
+            int64_t wide = whole ? subject->voxels : ((enough - 1) / cost.tile + 1) * cost.tile;
             for (int64_t first = 0; first < subject->voxels; first += wide, job->tile_count++) {
                 if (pass == 0)
                     continue;

@@ -82,13 +82,15 @@ static void test_erasure(void **state)
 static void test_erasure_from_scratch(void **state)
 {
     const bed *b = *state;
+    passage_copy story = first_words(&b->passage, 40);
     vg_context context = usual_context();
     context.mode = VG_CONTEXT_GROWING;
     const vg_space_request erasure = {.method = "erasure", .words = 3}, surprisal = {.method = "surprisal", .words = 3};
-    result whole = explain(b, &context, &surprisal, 1, 4096), erased = explain(b, &context, &erasure, 1, 4096);
-    for (int64_t word = 5; word < 40; word += 7)
+    result whole = explain_passage(b, &story.passage, &context, &surprisal, 1, 4096),
+           erased = explain_passage(b, &story.passage, &context, &erasure, 1, 4096);
+    for (int64_t i = 0, word = 5; i < few(5); i++, word += 7)
         for (int64_t j = 0; j < 3; j++) {
-            passage_copy shorter = without_word(&b->passage, word - 3 + j);
+            passage_copy shorter = without_word(&story.passage, word - 3 + j);
             result without = explain_passage(b, &shorter.passage, &context, &surprisal, 1, 4096);
             double f = (whole.values[0][word] - without.values[0][word - 1]) * -log(2.0);
             assert_true(fabs(f - erased.values[0][word * 3 + j]) < 1e-5 * (1 + fabs(f)));
@@ -97,6 +99,7 @@ static void test_erasure_from_scratch(void **state)
         }
     free_result(&whole);
     free_result(&erased);
+    free_copy(&story);
 }
 
 static void test_attention(void **state)
@@ -120,7 +123,7 @@ static void test_prediction(void **state)
     result r = explain(b, &context, both, 2, 4096);
     context.whole_word = true;
     result whole = explain(b, &context, both, 1, 4096);
-    for (int64_t i = 0; i < b->rows.count; i++) {
+    for (int64_t i = 0; i < few(b->rows.count); i++) {
         int64_t word = (int64_t)b->rows.data[i];
         assert_true(fabs(r.values[0][word] - wanted.data[3 * i]) < 1e-5 * (1 + wanted.data[3 * i]));
         assert_true(fabs(whole.values[0][word] - wanted.data[3 * i + 1]) < 1e-5 * (1 + wanted.data[3 * i + 1]));
@@ -149,7 +152,7 @@ static void test_heard(void **state)
          .final_layer = true}};
     result r = explain(b, &context, requests, 2, 4096);
     assert_true(r.outputs[0].sees_word);
-    for (int64_t i = 0; i < b->rows.count; i++)
+    for (int64_t i = 0; i < few(b->rows.count); i++)
         for (int64_t o = 0; o < 8; o++)
             compare_row(r.values[o] + (int64_t)b->rows.data[i] * 64, wanted.data + ((i * 4 + o % 4) * 2 + o / 4) * 64, 64, 1e-5, "heard");
     free_result(&r);
@@ -217,16 +220,17 @@ static void test_nothing_beside(void **state)
     };
     enum { COUNT = sizeof all / sizeof *all };
     vg_context context = usual_context();
-    passage_copy story = first_words(&b->passage, 24);
+    int64_t words = 3 * few(8);
+    passage_copy story = first_words(&b->passage, words);
     result together = explain_passage(b, &story.passage, &context, all, COUNT, 4096);
     int64_t o = 0;
     for (int i = 0; i < COUNT; i++) {
         result alone = explain_passage(b, &story.passage, &context, &all[i], 1, 4096);
         for (int64_t p = 0; p < alone.count; p++, o++) {
-            assert_memory_equal(alone.values[p], together.values[o], (size_t)(24 * alone.outputs[p].columns) * sizeof(float));
-            assert_memory_equal(alone.valid[p], together.valid[o], (size_t)(24 * alone.outputs[p].columns));
-            assert_memory_equal(alone.nodes[p], together.nodes[o], 24 * sizeof(int32_t));
-            assert_memory_equal(alone.residual[p], together.residual[o], 24 * sizeof(float));
+            assert_memory_equal(alone.values[p], together.values[o], (size_t)(words * alone.outputs[p].columns) * sizeof(float));
+            assert_memory_equal(alone.valid[p], together.valid[o], (size_t)(words * alone.outputs[p].columns));
+            assert_memory_equal(alone.nodes[p], together.nodes[o], (size_t)words * sizeof(int32_t));
+            assert_memory_equal(alone.residual[p], together.residual[o], (size_t)words * sizeof(float));
         }
         free_result(&alone);
     }

@@ -53,7 +53,7 @@ struct fiber {
 };
 
 struct exchange {
-    unsigned char value[2][WARP][16];
+    unsigned char value[2][WARP][8];
     int turn[WARP];
 };
 
@@ -276,14 +276,22 @@ void __syncwarp(unsigned mask)
 }
 
 /* Two places a lane, used in turn: nobody can be two exchanges ahead. */
-void emu_exchange(unsigned mask, void *mine, size_t bytes, unsigned from)
+template <size_t BYTES> static void swap_values(void *mine, unsigned from)
 {
-    if (mask != 0xffffffffu || bytes > sizeof exchanges[0].value[0][0])
-        abort();
     unsigned lane = emu_lane();
     exchange *e = &exchanges[emu_thread_number / WARP];
     int turn = e->turn[lane] ^= 1;
-    memcpy(e->value[turn][lane], mine, bytes);
-    __syncwarp();
-    memcpy(mine, e->value[turn][from], bytes);
+    memcpy(e->value[turn][lane], mine, BYTES);
+    wait_at(AT_WARP);
+    memcpy(mine, e->value[turn][from], BYTES);
+}
+
+void emu_exchange(unsigned mask, void *mine, size_t bytes, unsigned from)
+{
+    if (mask == 0xffffffffu && bytes == 4) /* sizes that the compiler knows: exchanges are most of what the emulation does */
+        swap_values<4>(mine, from);
+    else if (mask == 0xffffffffu && bytes == 8)
+        swap_values<8>(mine, from);
+    else
+        abort();
 }

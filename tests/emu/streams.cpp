@@ -12,7 +12,7 @@
 #include "emu.h"
 
 struct CUstream_st {
-    bool backward = false;
+    bool backward = false, asked_before = false;
     uint64_t asked = 0, done = 0;
     std::deque<std::function<cudaError_t()>> work;
 };
@@ -233,10 +233,18 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     return enter();
 }
 
+/* Where streams run late, whoever asks is told "not yet" every other time, which stays the last error until it is fetched. */
+static cudaError_t query(CUstream_st *stream, uint64_t count)
+{
+    if (stream->backward && stream->done < count && (stream->asked_before = !stream->asked_before))
+        return note(cudaErrorNotReady);
+    drain(stream, count);
+    return enter();
+}
+
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-    drain(stream, stream->asked);
-    return enter();
+    return query(stream, stream->asked);
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
@@ -256,6 +264,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     event->stream = stream;
     event->after = stream->asked;
     return enter();
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    return event->stream != nullptr ? query(event->stream, event->after) : enter();
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
@@ -341,9 +354,10 @@ cudaError_t emu_launch(const char *name, bool fibers, bool bad, dim3 grid, dim3 
         return note(cudaErrorInvalidConfiguration);
     }
     bool backward = emu_runs_backward(stream);
-    return emu_enqueue(stream, [=] {
+    cudaError_t error = emu_enqueue(stream, [=] {
         gridDim = grid;
         blockDim = block;
         return emu_run_blocks(name, fibers, backward, work) ? cudaSuccess : cudaErrorLaunchFailure;
     });
+    return error != cudaSuccess ? error : cudaGetLastError(); /* as kernels/common.h does: what nobody fetched before counts */
 }

@@ -45,4 +45,39 @@ broken solver:3 5 'did not converge'
 for file in features.h5 results.h5; do
     cmp "whole/out/$file" "case/out/$file" || fault "$file of the run that went on differs"
 done
+
+# ---- a device that is lost in the middle of the work ---------------------------------------------------------------------------------------------
+# Seven spaces of six listeners with a nuisance as a band, one space at a time: 63 blocks of fits. What was done is kept, and not done again.
+rm -rf base && several && cd study || exit 1
+sed -i '/^null:/d; /^stall:/d; s/device: cpu/device: cuda/' study.yaml
+
+# made LOG: how many factorisations the fits of a run took.
+made() {
+    sed -nE 's/.* on ([0-9]+) factorisations a rank.*/\1/p' "$1"
+}
+"$VG_PROGRAM" run -o whole study.yaml >stdout 2>log || fault "the study fails: $(cat log)"
+of_whole=$(made log)
+
+# lost CALLS RANKS RANK COMMAND FILE: a rank's device is lost at so many calls of the runtime while COMMAND makes FILE on so many ranks, every one
+# of which ends with 3. The same command then goes on from there.
+# shellcheck disable=SC2016
+lost() {
+    local kept
+    rm -rf out statuses && mkdir out
+    [ "$4" = features ] || cp whole/features.h5 whole/features.h5.sum out
+    VG_EMU_DEVICES=$2 VG_EMU_FAULT=vanish:$1@$3 timeout -k 5 200 mpirun -n "$2" --oversubscribe --bind-to none \
+        bash -c '"$0" "$1" -q -o out study.yaml; echo "$?" >>statuses' "$VG_PROGRAM" "$4" >stdout 2>log
+    [ "$(sort statuses | uniq -c | awk '{print $1, $2}')" = "$2 3" ] || fault "vanish:$1@$3: exit statuses $(paste -sd ' ' statuses): $(cat log)"
+    kept=$("$VG_PROGRAM" status out | sed -nE "s/^$5: ([0-9]+) of [0-9]+ blocks.*/\1/p")
+    [ "${kept:-0}" -gt 0 ] || fault "vanish:$1@$3: nothing of $5 is kept: $("$VG_PROGRAM" status out)"
+    "$VG_PROGRAM" "$4" -o out study.yaml >stdout 2>log || fault "vanish:$1@$3: the run does not go on: $(cat log)"
+    echo "lost with ${kept:-no} blocks of $5 done"
+    for file in features.h5 results.h5; do
+        [ "$4$file" = featuresresults.h5 ] || cmp "whole/$file" "out/$file" || fault "vanish:$1@$3: $file of the run that went on differs"
+    done
+}
+lost 12000 1 0 fit results
+[ "$(made log)" -lt "$of_whole" ] || fault "all of $of_whole factorisations were made again"
+lost 6000 2 1 fit results
+lost 4000 1 0 features features
 finish

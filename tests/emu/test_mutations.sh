@@ -27,6 +27,15 @@ done
 for kind in race asan; do
     on "$kind" "$VG_BUILD/$kind/voxgrad_cuda.so" device_test_device || fault "the device table in the $kind build: $(tail -n 20 "$folder/log")"
 done
+on asan "$VG_BUILD/asan/voxgrad_cuda.so" emu_test_arena || fault "the arena's pieces as they are: $(tail -n 20 "$folder/log")"
+on asan "$VG_BUILD/asan/voxgrad_cuda.so" lm_test_engine || fault "the engine in the asan build: $(tail -n 20 "$folder/log")"
+for overrun in kernel:use-after-poison released:use-after-poison "copy:not in live device memory"; do
+    export VG_OVERRUN=${overrun%%:*}
+    ! on asan "$VG_BUILD/asan/voxgrad_cuda.so" emu_test_arena || fault "an overrun in the arena passes: $VG_OVERRUN"
+    grep -q "${overrun#*:}" "$folder/log" || fault "$VG_OVERRUN: \"${overrun#*:}\" was expected in: $(tail -n 20 "$folder/log")"
+    echo "found: $VG_OVERRUN past the end of a piece of the arena, or of one given back"
+done
+unset VG_OVERRUN
 
 # broken KIND KERNEL SED SAYS: a copy of a kernel so changed is found by that build, in the words SAYS.
 broken() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Protects, on emulated GPUs (EMU, no GPU): the same bytes on 1, 2 and 4 ranks with a device each, and on 2 ranks with one device, where NCCL is
 # not used and one line says so; a rank whose NCCL fails, answers no more, or whose device vanishes: all ranks end with the same status, soon;
-# where NCCL cannot even be joined, MPI serves. Sums of doubles by ncclAllReduce are not such bytes: the emulation shows it.
+# where NCCL cannot even be joined, or its library is missing (on one rank, on all), MPI serves and one line says so. Sums of doubles by ncclAllReduce are not such bytes: the emulation shows it.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/../study/common.sh"
 if [ "${VG_CUDA-}" != EMU ]; then
@@ -73,4 +73,19 @@ done
 VG_EMU_FAULT=nccl:1@1 fit 4 4
 [ "$(sort -u case/statuses)" = 0 ] || fault "NCCL that cannot be joined is not replaced by MPI: $(cat case/log)"
 cmp one.h5 case/out/results.h5 || fault "NCCL that cannot be joined changes the results"
+
+# ---- no library --------------------------------------------------------------------------------------------------------------------------------
+# missing RANK: there is no NCCL for this rank (all: for none): the same bytes, by way of MPI, and one line says so.
+# shellcheck disable=SC2016
+missing() {
+    rm -rf case && cp -r base case
+    (cd case && VG_EMU_DEVICES=2 MISSING=$1 timeout -k 5 120 mpirun -n 2 --oversubscribe --bind-to none \
+        bash -c '[ "$MISSING" != all ] && [ "$MISSING" != "$OMPI_COMM_WORLD_RANK" ] || export VOXGRAD_NCCL=/nowhere/libnccl.so.2; exec "$0" fit study.yaml' "$VG_PROGRAM" >log 2>&1) ||
+        fault "a missing NCCL ends the run: $(cat case/log)"
+    cmp one.h5 case/out/results.h5 || fault "without NCCL results differ"
+    [ "$(grep -c 'not NCCL: /nowhere/libnccl.so.2: cannot open' case/log)" -eq 1 ] || fault "no line, or several, that NCCL is missing for $1: $(cat case/log)"
+}
+missing all
+missing 0
+missing 1
 finish

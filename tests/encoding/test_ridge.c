@@ -409,6 +409,57 @@ static void test_tiles_may_be_split(void **state)
     vg_folds_free(folds);
 }
 
+/* What the device is told and asked for, seen through its own table. */
+static struct {
+    const vg_device_ops *ops;
+    vg_ridge_center told;
+    int centred, foreseen;
+} spied;
+
+static vg_status spy_ahead(vg_device *d, const vg_ridge_center *c)
+{
+    spied.told = c != NULL ? *c : (vg_ridge_center){0};
+    return spied.ops->ridge_ahead(d, c);
+}
+
+static vg_status spy_center(vg_device *d, const vg_ridge_center *c)
+{
+    spied.foreseen +=
+        spied.told.y == c->y && spied.told.columns == c->columns && spied.told.rows == c->rows && spied.told.order == c->order;
+    spied.centred++;
+    return spied.ops->ridge_center(d, c);
+}
+
+/* While a tile is fitted the device is told of the next one, as it will be asked for; of none after the last. */
+static void test_tiles_are_announced(void **state)
+{
+    (void)state;
+    enum { ROWS = 60, P = 12, V = 150 };
+    double x[ROWS * P], y[ROWS * V], score[V], same[V];
+    vg_device *other;
+    vg_ridge_design *design;
+    twin_simulate(6, ROWS, P, V, 0.5, 3, x, y);
+    vg_folds *folds = plain_folds(ROWS);
+    vg_ridge_plan plan = {.folds = folds, .alphas = alphas, .alpha_count = ALPHAS, .type = VG_F32, .tile = 64};
+    ASSERT_OK(vg_device_open(test_device_spec(), 0, 1, &other));
+    ASSERT_OK(vg_ridge_design_create(other, &plan, as_double(x, ROWS, P), &design));
+    ASSERT_OK(vg_ridge_fit(&design, 1, as_double(y, ROWS, V), NULL, &(vg_ridge_result){.score = same}));
+    vg_device_ops table = *other->ops;
+    spied.ops = other->ops;
+    table.ridge_ahead = spy_ahead;
+    table.ridge_center = spy_center;
+    other->ops = &table;
+    ASSERT_OK(vg_ridge_fit(&design, 1, as_double(y, ROWS, V), NULL, &(vg_ridge_result){.score = score}));
+    assert_int_equal(spied.centred, 3);
+    assert_int_equal(spied.foreseen, 2);
+    assert_int_equal(spied.told.columns, 0);
+    assert_memory_equal(score, same, sizeof score);
+    other->ops = spied.ops;
+    vg_ridge_design_free(design);
+    vg_device_close(other);
+    vg_folds_free(folds);
+}
+
 /* An order of rows is a reordered copy. */
 static void test_order(void **state)
 {
@@ -522,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_one_penalty),
         cmocka_unit_test(test_threads_change_nothing_and_company_little),
         cmocka_unit_test(test_tiles_may_be_split),
+        cmocka_unit_test(test_tiles_are_announced),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_principal_components),
         cmocka_unit_test(test_bad_input),

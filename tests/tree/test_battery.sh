@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Protects: the battery says so and is skipped where there is no GPU, or no nvcc for one; the rows of its page are the measured lines, each
-# against the ceiling of its own kind (tried on lines of the CPU's back end: no page is made of them).
+# Protects: the battery says so and is skipped where there is no GPU, or no nvcc for one; the limits of its steps add up to less than 8 minutes;
+# the rows of its page are the measured lines, each against the ceiling of its own kind (tried on lines of the CPU's back end: no page is made
+# of them); the table of bench/roofline.sh is whole, and no GPU's time stands in it without a page.
 # shellcheck source-path=SCRIPTDIR
 set -u
 faults=0
@@ -29,6 +30,11 @@ if ! PATH=$tools command -v nvcc >/dev/null; then
 fi
 expect 1 "is not there" env PATH="$folder/some:$tools" "$VG_SOURCE/bench/gpu.sh" --build "$folder"
 
+# The limits of all steps, and 5 s each to end one that is over its limit, are less than 8 minutes.
+limits=$(sed -nE 's/^ *(step|sanitize) [a-z]+ ([0-9]+).*/\2/p' "$VG_SOURCE/tests/gpu.sh")
+steps=$(wc -w <<<"$limits") seconds=$(awk '{s += $1 + 5} END {print s}' <<<"$limits")
+{ [ "$steps" -eq 6 ] && [ "$seconds" -lt 480 ]; } || fault "the $steps steps of tests/gpu.sh may take $seconds s"
+
 # shellcheck source=../../bench/gpu.sh
 . "$VG_SOURCE/bench/gpu.sh"
 set +e
@@ -45,5 +51,21 @@ awk -F'|' '/^\| (scale_rows|eigh)/ {p = $6 + 0; if (p <= 0 || p > 100) exit 1}' 
 grep -q '^| product, float32 | 0.0 TFLOP/s |$' "$folder/page" || fault "a product was not measured and has a rate"
 median=$(sed -n '/^scale_rows/{s/.*median \([0-9.]*\) ms.*/\1/p;q}' "$folder/timings")
 grep -qE "^\| scale_rows \|.*\| ${median}[0-9]* \|" "$folder/page" || fault "the median $median ms is not on the page"
+
+# The table of what each operation may take at most has every operation of the device table, as it is counted, and no GPU's time but from a page.
+roofline=$VG_SOURCE/bench/results/roofline.md
+sed -n '/^static const operation operations/,/^};/s/^ *{"\([a-z_]*\)".*/\1/p' "$VG_SOURCE/tests/device/test_device.c" | sort >"$folder/operations"
+awk -F' *[|] *' '/^\| [a-z_]+ \| [0-9]/ {print $2}' "$roofline" | sort -u >"$folder/counted"
+{ [ -s "$folder/operations" ] && cmp "$folder/operations" "$folder/counted"; } || fault "bench/results/roofline.md is of other operations: run bench/roofline.sh"
+# shellcheck source=../../bench/roofline.sh
+. "$VG_SOURCE/bench/roofline.sh"
+set +e
+for operation in softmax_jvp ridge_quadratic; do
+    "$program" --count "$operation" | rows >"$folder/rows"
+    { [ -s "$folder/rows" ] && ! grep -vxFf "$roofline" "$folder/rows"; } || fault "bench/results/roofline.md counts $operation otherwise: run bench/roofline.sh"
+done
+if ! ls "$VG_SOURCE"/bench/results/gpu-*.md >/dev/null 2>&1 && grep -E '^\| [a-z_]+ \| [0-9]' "$roofline" | grep -qv '| |$'; then
+    fault "bench/results/roofline.md has times of a GPU, and there is no page of one"
+fi
 echo "$faults faults"
 [ "$faults" -eq 0 ]

@@ -8,16 +8,29 @@ if [ "${VG_CUDA-}" != ON ]; then
     echo "skipped: this build is without nvcc"
     exit 77
 fi
+! readelf -d "$VG_BUILD/voxgrad_cuda.so" | grep -q 'NEEDED.*nccl' || fault "the module does not load where NCCL is missing"
 nvcc=$(command -v nvcc || echo "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc")
-for kernel in "$VG_SOURCE"/kernels/*.cu; do
-    for architecture in sm_80 sm_90; do
-        "$nvcc" -std=c++17 -arch="$architecture" -cubin -Xptxas=-v "-I$VG_SOURCE/include" -o cubin "$kernel" >usage 2>&1 || fault "$kernel for $architecture: $(cat usage)"
-        grep -q 'stack frame' usage || fault "$kernel for $architecture: ptxas says nothing of its stack"
-        awk -v where="$(basename "$kernel"), $architecture" '
-            /Function properties for/ {name = $NF}
-            /bytes stack frame/ && $0 !~ /^ *0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/ {print where ": " name ":" $0}' usage >>stacks
-    done
+# The module's kernels once more, for what ptxas says of them: of every kernel a line "FILE ARCHITECTURE KERNEL REGISTERS STACK SPILLS".
+mkdir usage
+# shellcheck disable=SC2016
+printf '%s\0' "$VG_SOURCE"/kernels/*.cu | xargs -0 -n 1 -P "$(nproc)" bash -c '
+    "$0" -std=c++17 -O3 -fatbin -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -Xptxas=-v "-I$VG_SOURCE/include" \
+        -o "usage/$(basename "$1").fatbin" "$1" >"usage/$(basename "$1")" 2>&1' "$nvcc" || fault "kernels do not compile: $(grep -h error usage/*)"
+for file in usage/*.cu; do
+    awk -v file="$(basename "$file")" '
+        /Compiling entry function/ {gsub(/\047/, ""); kernel = $(NF - 2); architecture = $NF}
+        /Function properties for/ {within = $NF == kernel ? kernel : kernel " in " $NF}
+        /bytes stack frame/ {stack = $1; spills = $5 + $9}
+        /Used [0-9]+ registers/ {print file, architecture, kernel, $5, stack, spills}
+        /bytes stack frame/ && ($1 > 0 || $5 + $9 > 0) {print file, architecture, within, "-", $1, $5 + $9}' "$file" >>kernels
 done
+for architecture in sm_80 sm_90; do
+    n=$(awk -v a="$architecture" '$2 == a && $4 != "-"' kernels | wc -l)
+    entries=$(grep -ohE '__global__ void [a-z_]+' "$VG_SOURCE"/kernels/*.cu | sort -u | wc -l)
+    echo "$architecture: $n kernels of $entries templates and functions, the largest with $(awk -v a="$architecture" '$2 == a && $4 > m {m = $4} END {print m}' kernels) registers"
+    [ "$n" -ge "$entries" ] || fault "ptxas tells of $n kernels for $architecture, there are at least $entries"
+done
+awk '$5 > 0 || $6 > 0' kernels >stacks
 [ ! -s stacks ] || fault "kernels with a stack or spills: $(cat stacks)"
 
 if nvidia-smi >/dev/null 2>&1; then
