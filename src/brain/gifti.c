@@ -41,12 +41,21 @@ vg_status vg_gifti_open(const char *path, gifti_image **image)
     return vg_fail(VG_INVALID, "%s: has no data, or is cut off", path);
 }
 
+/* Not gifti_get_meta_value: that takes for granted that every value has a name. */
+static const char *structure_of(const giiMetaData *meta)
+{
+    for (int i = 0; i < meta->length; i++)
+        if (meta->name[i] != NULL && strcmp(meta->name[i], "AnatomicalStructurePrimary") == 0)
+            return meta->value[i];
+    return NULL;
+}
+
 /* The structure that a file says it holds, else what its name says. */
 static char hemisphere_of(const char *path, const gifti_image *image)
 {
-    const char *structure = gifti_get_meta_value(&image->meta, "AnatomicalStructurePrimary");
+    const char *structure = structure_of(&image->meta);
     if (structure == NULL)
-        structure = gifti_get_meta_value(&image->darray[0]->meta, "AnatomicalStructurePrimary");
+        structure = structure_of(&image->darray[0]->meta);
     if (structure != NULL && strcasecmp(structure, "CortexLeft") == 0)
         return 'L';
     if (structure != NULL && strcasecmp(structure, "CortexRight") == 0)

@@ -11,10 +11,13 @@
 #include "run.h"
 #include "voxgrad_version.h"
 
+/* Name and version of BLAS: its kernels are of the machine that goes on with a file, and stand in the plan. */
 static vg_status add_libraries(vg_layout *layout)
 {
+    const char *blas = vg_device_blas_version();
+    size_t name = strcspn(blas, " "), version = blas[name] == ' ' ? 1 + strcspn(blas + name + 1, " ") : 0;
     char *text;
-    VG_TRY(vg_format(&text, "%s\n%s\n", vg_device_blas_version(), vg_store_library()));
+    VG_TRY(vg_format(&text, "%.*s\n%s\n", (int)(name + version), blas, vg_store_library()));
     vg_status status = vg_layout_text(layout, "/provenance", "libraries", text);
     free(text);
     return status;
