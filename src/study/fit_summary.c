@@ -1,7 +1,8 @@
 /* fit_summary: regions and groups. The scores of one space come together on one rank (each space on another), which adds them in the order
- * of subjects and voxels: the sums do not know how many ranks there were. By MPI and on the host, whatever the device: scores come to the host
- * to be written anyway, tile by tile, and the statistics want the whole map there; 4 bytes a voxel and subject would go back up, across by NCCL,
- * and down again for a sum of one addition each. What is large and stays on a GPU, the designs, is shared by NCCL (src/encoding/share.c). */
+ * of subjects and voxels: the sums do not know how many ranks there were. By MPI and on the host, whatever the device: scores come to the
+ * host to be written anyway, tile by tile, and the statistics want the whole map there; 4 bytes a voxel and subject would go back up,
+ * across by NCCL, and down again for a sum of one addition each. What is large and stays on a GPU, the designs, is shared by NCCL
+ * (src/encoding/share.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
