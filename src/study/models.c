@@ -206,9 +206,11 @@ static const char *node_folder(const vg_study *study)
     static const char *const names[] = {"SLURM_TMPDIR", "TMPDIR"};
     if (study->how.node_ranks < 2)
         return NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i]) != NULL && *getenv(names[i]) != '\0')
-            return getenv(names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *folder = getenv(names[i]);
+        if (folder != NULL && *folder != '\0')
+            return folder;
+    }
     return "/tmp";
 }
 
