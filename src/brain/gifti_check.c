@@ -30,7 +30,7 @@ typedef struct {
     int64_t values, width, seen; /* seen: numbers of ASCII, else bytes */
     uint32_t bits;
     int bit_count, padding;
-    bool word, wrong, ended;
+    bool word, wrong, ended, inflating;
     z_stream stream;
 } array_data;
 
@@ -158,10 +158,10 @@ static void end_data(file_check *check)
 {
     array_data *d = &check->data;
     int64_t width = d->kind == ASCII ? 1 : d->width;
-    if (d->kind == GZIP) {
-        d->wrong |= !d->ended;
+    d->wrong |= d->kind == GZIP && !d->ended;
+    if (d->inflating)
         inflateEnd(&d->stream);
-    }
+    d->inflating = false;
     if (d->kind != OTHER && (d->wrong || (width > 0 && d->seen != d->values * width)))
         stop(check, "data that are not encoded as the array says, or not as many");
 }
@@ -182,13 +182,18 @@ static void begin_element(void *state, const char *name, const char **attributes
     check->open[check->depth++] = known;
     if (strcmp(known, "DataArray") == 0)
         take_attributes(check, attributes);
-    if (strcmp(known, "Data") == 0 && check->data.kind == GZIP && inflateInit(&check->data.stream) != Z_OK)
+    if (strcmp(known, "Data") != 0 || check->data.kind != GZIP)
+        return;
+    check->data.inflating = inflateInit(&check->data.stream) == Z_OK;
+    if (!check->data.inflating)
         stop(check, "data that zlib has no memory for");
 }
 
 static void end_element(void *state, const char *name)
 {
     file_check *check = state;
+    if (check->wrong != NULL) /* an empty element that was refused still ends */
+        return;
     check->depth--;
     if (strcmp(name, "Data") == 0)
         end_data(check);
@@ -212,7 +217,7 @@ vg_status vg_gifti_check(const char *path, const vg_file *file)
                              check.wrong != NULL ? check.wrong : XML_ErrorString(XML_GetErrorCode(check.parser)));
         at += piece;
     } while (at < file->size && status == VG_OK);
-    if (check.depth > 0 && check.data.kind == GZIP && strcmp(check.open[check.depth - 1], "Data") == 0)
+    if (check.data.inflating)
         inflateEnd(&check.data.stream); /* stopped within it */
     XML_ParserFree(check.parser);
     return status;
