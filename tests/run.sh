@@ -3,7 +3,8 @@
 # tests in three builds: optimised (with the CUDA back end where nvcc is), under AddressSanitizer and UndefinedBehaviorSanitizer, and with the
 # GPU emulated on the CPU, where what runs on a device is tried. Scripts are checked by tests/tree.
 # Then each fuzzer of tests/fuzz looks for faults for VG_FUZZ_SECONDS, 60 if not set, one a core at a time, by clang's libFuzzer; 0 leaves that out,
-# and the seeds are replayed and altered in the tests of both builds, that is all.
+# and the seeds are replayed and altered in the tests of both builds, that is all. VG_FUZZ_SEED=0 searches elsewhere each time; by default a search
+# can be repeated.
 # Every step runs, whatever became of the others; logs are in build/logs.
 set -uo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -94,7 +95,7 @@ fuzz_one() {
     name=$(basename "$1") && name=${name#fuzz_}
     work="$root/build/fuzz/found/$name"
     mkdir -p "$work"
-    "$1" -max_total_time="$VG_FUZZ_SECONDS" -timeout=60 -rss_limit_mb=2048 -artifact_prefix="$work/fault-" "$work" "$root/tests/fuzz/corpus/$name" \
+    "$1" -seed="${VG_FUZZ_SEED-7}" -max_total_time="$VG_FUZZ_SECONDS" -timeout=60 -rss_limit_mb=2048 -artifact_prefix="$work/fault-" "$work" "$root/tests/fuzz/corpus/$name" \
         >"$work.log" 2>&1
     status=$?
     echo "$name: $(grep -E '^#[0-9]+' "$work.log" | tail -n 1)"
