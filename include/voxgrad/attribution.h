@@ -155,6 +155,11 @@ typedef struct {
     float *const *residual, *const *error;
 } vg_block_values;
 
+/* Room for the results of a block of at most `words` words; error NULL. To be given to vg_block_values_free, after a failure too; that
+ * takes one that is all NULL. Errors: VG_NO_MEMORY. */
+vg_status vg_block_values_create(const vg_attribution *attribution, int64_t words, vg_block_values *values);
+void vg_block_values_free(const vg_attribution *attribution, vg_block_values *values);
+
 /* One block. Errors: the engine's; VG_INVALID (`strict`, and a word did not converge: which). */
 vg_status vg_attribution_run(vg_attribution *attribution, int64_t block, const vg_block_values *values);
 

@@ -245,6 +245,51 @@ int64_t vg_attribution_unconverged(const vg_attribution *attribution)
     return count;
 }
 
+/* ---- room for a block ------------------------------------------------------------------------------------------------------- */
+
+vg_status vg_block_values_create(const vg_attribution *attribution, int64_t words, vg_block_values *values)
+{
+    float **numbers, **residual;
+    uint8_t **valid;
+    int32_t **nodes;
+    *values = (vg_block_values){0};
+    VG_TRY(VG_NEW(&numbers, attribution->output_count, "outputs"));
+    values->values = numbers;
+    VG_TRY(VG_NEW(&valid, attribution->output_count, "outputs"));
+    values->valid = valid;
+    VG_TRY(VG_NEW(&nodes, attribution->output_count, "outputs"));
+    values->nodes = nodes;
+    VG_TRY(VG_NEW(&residual, attribution->output_count, "outputs"));
+    values->residual = residual;
+    for (int64_t o = 0; o < attribution->output_count; o++) {
+        VG_TRY(VG_NEW(&numbers[o], words * attribution->outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&valid[o], words * attribution->outputs[o].columns, "feature values"));
+        VG_TRY(VG_NEW(&nodes[o], words, "feature values"));
+        VG_TRY(VG_NEW(&residual[o], words, "feature values"));
+    }
+    return VG_OK;
+}
+
+void vg_block_values_free(const vg_attribution *attribution, vg_block_values *values)
+{
+    int64_t count = attribution != NULL ? attribution->output_count : 0;
+    for (int64_t o = 0; o < count; o++) {
+        if (values->values != NULL)
+            free(values->values[o]);
+        if (values->valid != NULL)
+            free(values->valid[o]);
+        if (values->nodes != NULL)
+            free(values->nodes[o]);
+        if (values->residual != NULL)
+            free(values->residual[o]);
+    }
+    free((void *)values->values);
+    free((void *)values->valid);
+    free((void *)values->nodes);
+    free((void *)values->residual);
+    *values = (vg_block_values){0};
+}
+
 /* ---- one block ------------------------------------------------------------------------------------------------------------ */
 
 static void normalize(const vg_entry *entry, int64_t columns, float *values)

@@ -166,37 +166,6 @@ static vg_status measure_product(bench *b, spent *each)
     return VG_OK;
 }
 
-static vg_status take_room(const vg_attribution *a, int64_t words, vg_block_values *values)
-{
-    const vg_output *outputs;
-    int64_t count = vg_attribution_outputs(a, &outputs);
-    float **room;
-    uint8_t **valid;
-    VG_TRY(VG_NEW(&room, count, "outputs"));
-    values->values = room;
-    VG_TRY(VG_NEW(&valid, count, "outputs"));
-    values->valid = valid;
-    for (int64_t o = 0; o < count; o++) {
-        VG_TRY(VG_NEW(&room[o], words * outputs[o].columns, "feature values"));
-        VG_TRY(VG_NEW(&valid[o], words * outputs[o].columns, "feature values"));
-    }
-    return VG_OK;
-}
-
-static void free_room(const vg_attribution *a, const vg_block_values *values)
-{
-    const vg_output *outputs;
-    int64_t count = a != NULL ? vg_attribution_outputs(a, &outputs) : 0;
-    for (int64_t o = 0; o < count; o++) {
-        if (values->values != NULL)
-            free(values->values[o]);
-        if (values->valid != NULL)
-            free(values->valid[o]);
-    }
-    free((void *)values->values);
-    free((void *)values->valid);
-}
-
 static int ascending(const void *x, const void *y)
 {
     double a = *(const double *)x, b = *(const double *)y;
@@ -248,10 +217,10 @@ static vg_status measure(bench *b, vg_attribution *a, int64_t block, const char 
 {
     double wall[MOST_REPEATS], processor[MOST_REPEATS], product_wall[MOST_REPEATS], product_processor[MOST_REPEATS], flops = 0;
     const vg_word_block *blocks;
-    vg_block_values values = {0};
+    vg_block_values values;
     vg_attribution_blocks(a, &blocks);
     vg_status status;
-    VG_GO(take_room(a, blocks[block].count, &values));
+    VG_GO(vg_block_values_create(a, blocks[block].count, &values));
     if (b->warm)
         VG_GO(vg_attribution_run(a, block, &values));
     for (int64_t i = 0; i < b->repeats; i++) {
@@ -272,7 +241,7 @@ static vg_status measure(bench *b, vg_attribution *a, int64_t block, const char 
                  (spent){median(wall, b->repeats), median(processor, b->repeats)},
                  (spent){median(product_wall, b->repeats), median(product_processor, b->repeats)});
 done:
-    free_room(a, &values);
+    vg_block_values_free(a, &values);
     return status;
 }
 

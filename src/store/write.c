@@ -89,16 +89,26 @@ static vg_status make_region(const vg_store *store, int64_t dataset, const int64
     return VG_OK;
 }
 
+/* The bytes of a part of a dataset, as runs of the file; none where a count is 0. what: "write", for a message. */
+static vg_status find_runs(const vg_store *store, const vg_region *region, const char *what, vg_runs *runs)
+{
+    const vg_layout_entry *entry = &store->layout->entries[region->dataset];
+    *runs = (vg_runs){0};
+    for (int d = 0; d < VG_STORE_DIMENSIONS; d++)
+        if (region->count[d] == 0)
+            return VG_OK;
+    return vg_runs_of(entry, region, runs) ? VG_OK
+                                           : vg_fail(VG_DEFECT, "%s: %s: a %s outside of the dataset", store->path, entry->path, what);
+}
+
 vg_status vg_store_write(vg_store *store, int64_t dataset, const int64_t *offset, const int64_t *count, const void *data)
 {
     vg_region region = {0};
     vg_runs runs;
     VG_TRY(make_region(store, dataset, offset, count, &region));
-    for (int d = 0; d < VG_STORE_DIMENSIONS; d++)
-        if (region.count[d] == 0)
-            return VG_OK;
-    if (!vg_runs_of(&store->layout->entries[dataset], &region, &runs))
-        return vg_fail(VG_DEFECT, "%s: %s: a write outside of the dataset", store->path, store->layout->entries[dataset].path);
+    VG_TRY(find_runs(store, &region, "write", &runs));
+    if (runs.runs == 0)
+        return VG_OK;
     VG_TRY(note(store, &region, data, (size_t)(runs.runs * runs.bytes)));
     for (int64_t r = 0; r < runs.runs; r++)
         VG_TRY(vg_io_write(store->data, store->part, (const char *)data + r * runs.bytes, (size_t)runs.bytes,
@@ -111,11 +121,7 @@ vg_status vg_store_read_back(const vg_store *store, int64_t dataset, const int64
     vg_region region = {0};
     vg_runs runs;
     VG_TRY(make_region(store, dataset, offset, count, &region));
-    for (int d = 0; d < VG_STORE_DIMENSIONS; d++)
-        if (region.count[d] == 0)
-            return VG_OK;
-    if (!vg_runs_of(&store->layout->entries[dataset], &region, &runs))
-        return vg_fail(VG_DEFECT, "%s: %s: read outside of the dataset", store->path, store->layout->entries[dataset].path);
+    VG_TRY(find_runs(store, &region, "read", &runs));
     for (int64_t r = 0; r < runs.runs; r++)
         VG_TRY(vg_io_read(store->data, store->part, (char *)data + r * runs.bytes, (size_t)runs.bytes,
                           store->journal.offsets[dataset] + vg_runs_at(&runs, r)));

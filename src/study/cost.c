@@ -138,57 +138,16 @@ static double spent(const vg_device *device)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-typedef struct {
-    float **values, **residual;
-    uint8_t **valid;
-    int32_t **nodes;
-} room;
-
-static vg_status take_room(const vg_output *outputs, int64_t count, int64_t words, room *r)
-{
-    VG_TRY(VG_NEW(&r->values, count, "outputs"));
-    VG_TRY(VG_NEW(&r->residual, count, "outputs"));
-    VG_TRY(VG_NEW(&r->valid, count, "outputs"));
-    VG_TRY(VG_NEW(&r->nodes, count, "outputs"));
-    for (int64_t o = 0; o < count; o++) {
-        VG_TRY(VG_NEW(&r->values[o], words * outputs[o].columns, "feature values"));
-        VG_TRY(VG_NEW(&r->valid[o], words * outputs[o].columns, "feature values"));
-        VG_TRY(VG_NEW(&r->nodes[o], words, "feature values"));
-        VG_TRY(VG_NEW(&r->residual[o], words, "feature values"));
-    }
-    return VG_OK;
-}
-
-static void free_room(room *r, int64_t count)
-{
-    for (int64_t o = 0; o < count; o++) {
-        if (r->values != NULL)
-            free(r->values[o]);
-        if (r->residual != NULL)
-            free(r->residual[o]);
-        if (r->valid != NULL)
-            free(r->valid[o]);
-        if (r->nodes != NULL)
-            free(r->nodes[o]);
-    }
-    free(r->values);
-    free(r->residual);
-    free(r->valid);
-    free(r->nodes);
-}
-
 /* Some blocks, from the first on: at most what takes LONG_ENOUGH; the first is run once before, unmeasured. */
 static vg_status measure_story(const vg_device *device, vg_attribution *attribution, double *flops, double *seconds)
 {
-    const vg_output *outputs;
     const vg_word_block *blocks;
-    int64_t count = vg_attribution_outputs(attribution, &outputs), total = vg_attribution_blocks(attribution, &blocks), most = 0;
-    room r = {0};
+    int64_t total = vg_attribution_blocks(attribution, &blocks), most = 0;
+    vg_block_values to;
     vg_status status;
     for (int64_t b = 0; b < total; b++)
         most = blocks[b].count > most ? blocks[b].count : most;
-    VG_GO(take_room(outputs, count, most, &r));
-    const vg_block_values to = {.values = r.values, .valid = r.valid, .nodes = r.nodes, .residual = r.residual};
+    VG_GO(vg_block_values_create(attribution, most, &to));
     VG_GO(vg_attribution_run(attribution, 0, &to));
     double began = spent(device);
     for (int64_t b = 0; b < total && (b == 0 || spent(device) - began < LONG_ENOUGH); b++) {
@@ -197,7 +156,7 @@ static vg_status measure_story(const vg_device *device, vg_attribution *attribut
     }
     *seconds += spent(device) - began;
 done:
-    free_room(&r, count);
+    vg_block_values_free(attribution, &to);
     return status;
 }
 

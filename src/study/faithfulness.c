@@ -88,8 +88,7 @@ typedef struct {
     vg_attribution *attribution;
     int64_t block, first_word, words, outputs; /* first_word: of the block, among all stories' words */
     const vg_output *output;
-    float **values;
-    uint8_t **valid;
+    vg_block_values room;
     uint8_t *gone;     /* (MEASURES * FRACTIONS, words, K) */
     int64_t *ranked;   /* (words) how many of the K words are there to be ranked */
     double *whole, *f; /* (words), (MEASURES * FRACTIONS, words) */
@@ -97,14 +96,7 @@ typedef struct {
 
 static void free_chunk(chunk *c)
 {
-    for (int64_t o = 0; o < c->outputs; o++) {
-        if (c->values != NULL)
-            free(c->values[o]);
-        if (c->valid != NULL)
-            free(c->valid[o]);
-    }
-    free(c->values);
-    free(c->valid);
+    vg_block_values_free(c->attribution, &c->room);
     free(c->gone);
     free(c->ranked);
     free(c->whole);
@@ -114,27 +106,21 @@ static void free_chunk(chunk *c)
 static vg_status explain(chunk *c)
 {
     int64_t widest = 1;
-    VG_TRY(VG_NEW(&c->values, c->outputs, "feature values"));
-    VG_TRY(VG_NEW(&c->valid, c->outputs, "feature values"));
-    for (int64_t o = 0; o < c->outputs; o++) {
-        int64_t columns = c->output[o].columns;
-        widest = columns > widest ? columns : widest;
-        VG_TRY(VG_NEW(&c->values[o], c->words * columns, "feature values"));
-        VG_TRY(VG_NEW(&c->valid[o], c->words * columns, "feature values"));
-    }
+    VG_TRY(vg_block_values_create(c->attribution, c->words, &c->room));
+    for (int64_t o = 0; o < c->outputs; o++)
+        widest = c->output[o].columns > widest ? c->output[o].columns : widest;
     VG_TRY(VG_NEW(&c->gone, (int64_t)MEASURES * FRACTIONS * c->words * widest, "sets of words"));
     VG_TRY(VG_NEW(&c->ranked, c->words, "rankings"));
     VG_TRY(VG_NEW(&c->whole, c->words, "targets"));
     VG_TRY(VG_NEW(&c->f, (int64_t)MEASURES * FRACTIONS * c->words, "targets"));
-    const vg_block_values to = {.values = c->values, .valid = c->valid};
-    return vg_attribution_run(c->attribution, c->block, &to);
+    return vg_attribution_run(c->attribution, c->block, &c->room);
 }
 
 /* Whether all methods with as many columns have a value for this column of this word: they rank the same words. */
 static bool is_common(const chunk *c, int64_t k, int64_t word, int64_t column)
 {
     for (int64_t o = 0; o < c->outputs; o++)
-        if (c->output[o].columns == k && c->valid[o][word * k + column] == 0)
+        if (c->output[o].columns == k && c->room.valid[o][word * k + column] == 0)
             return false;
     return true;
 }
@@ -152,7 +138,7 @@ static vg_status rank_words(const chunk *c, int64_t o, bool by_chance)
             uint64_t index = (uint64_t)((c->first_word + w) * k + column);
             if (is_common(c, k, w, column))
                 order[n++] = (ranked){by_chance ? vg_random_uniform((uint64_t)c->j->study->seed, VG_RANDOM_RANKING, index)
-                                                : (double)c->values[o][w * k + column],
+                                                : (double)c->room.values[o][w * k + column],
                                       column};
         }
         qsort(order, (size_t)n, sizeof *order, greater_first);

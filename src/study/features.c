@@ -146,39 +146,8 @@ static vg_status write_words(job *j, const int64_t *word_tables)
     return VG_OK;
 }
 
-/* Room for the results of a block, an array per output. */
-typedef struct {
-    float **values, **residual;
-    uint8_t **valid;
-    int32_t **nodes;
-} room;
-
-static vg_status take_room(const vg_output *outputs, int64_t count, int64_t words, room *r)
-{
-    for (int64_t o = 0; o < count; o++) {
-        VG_TRY(VG_NEW(&r->values[o], words * outputs[o].columns, "feature values"));
-        VG_TRY(VG_NEW(&r->valid[o], words * outputs[o].columns, "feature values"));
-        VG_TRY(VG_NEW(&r->nodes[o], words, "feature values"));
-        VG_TRY(VG_NEW(&r->residual[o], words, "feature values"));
-    }
-    return VG_OK;
-}
-
-static void empty_room(int64_t count, room *r)
-{
-    for (int64_t o = 0; o < count; o++) {
-        free(r->values[o]);
-        free(r->valid[o]);
-        free(r->nodes[o]);
-        free(r->residual[o]);
-        r->values[o] = r->residual[o] = NULL;
-        r->valid[o] = NULL;
-        r->nodes[o] = NULL;
-    }
-}
-
 /* Layers of one entry share nodes and residual. */
-static vg_status write_output(job *j, const vg_word_block *block, const placed *spaces, int64_t o, const room *r)
+static vg_status write_output(job *j, const vg_word_block *block, const placed *spaces, int64_t o, const vg_block_values *r)
 {
     const vg_store_space_datasets *to = &spaces[o].datasets;
     int64_t offset[2] = {block->first, 0}, size[2] = {block->count, spaces[o].columns};
@@ -190,7 +159,7 @@ static vg_status write_output(job *j, const vg_word_block *block, const placed *
     return vg_store_write(j->store, to->residual, offset, size, r->residual[o]);
 }
 
-static vg_status run_unit(job *j, const unit *u, room *r)
+static vg_status run_unit(job *j, const unit *u)
 {
     vg_attribution *attribution = j->models[u->model].attributions[u->story];
     const placed *spaces = j->spaces[u->model * j->study->story_count + u->story];
@@ -199,15 +168,15 @@ static vg_status run_unit(job *j, const unit *u, room *r)
     int64_t count = vg_attribution_outputs(attribution, &outputs);
     vg_attribution_blocks(attribution, &blocks);
     const vg_word_block *block = &blocks[u->block];
-    const vg_block_values to = {.values = r->values, .valid = r->valid, .nodes = r->nodes, .residual = r->residual};
+    vg_block_values values;
     vg_status status;
-    VG_GO(take_room(outputs, count, block->count, r));
-    VG_GO(vg_attribution_run(attribution, u->block, &to));
+    VG_GO(vg_block_values_create(attribution, block->count, &values));
+    VG_GO(vg_attribution_run(attribution, u->block, &values));
     for (int64_t o = 0; o < count; o++)
-        VG_GO(write_output(j, block, spaces, o, r));
+        VG_GO(write_output(j, block, spaces, o, &values));
     vg_progress_step(block->count);
 done:
-    empty_room(count, r);
+    vg_block_values_free(attribution, &values);
     return status;
 }
 
@@ -244,11 +213,9 @@ static bool is_mine(const job *j, int64_t i)
 /* Block 0 of the file is the words and what was made elsewhere; the units follow. */
 static vg_status run_units(job *j, const int64_t *word_tables)
 {
-    room r = {0};
     int rank = vg_comm_rank(j->comm);
     int64_t words = 0;
     const vg_word_block *blocks;
-    vg_status status = VG_OK;
     double began = vg_seconds();
     for (int64_t i = 0; i < j->unit_count; i++) {
         vg_attribution_blocks(j->models[j->units[i].model].attributions[j->units[i].story], &blocks);
@@ -259,28 +226,19 @@ static vg_status run_units(job *j, const int64_t *word_tables)
         VG_TRY(vg_files_write(j->study, j->store, &j->files));
         VG_TRY(vg_store_commit(j->store, 0));
     }
-    VG_GO(VG_NEW(&r.values, j->most_outputs, "outputs"));
-    VG_GO(VG_NEW(&r.residual, j->most_outputs, "outputs"));
-    VG_GO(VG_NEW(&r.valid, j->most_outputs, "outputs"));
-    VG_GO(VG_NEW(&r.nodes, j->most_outputs, "outputs"));
     vg_progress_begin("features", words, "words");
     for (int64_t i = 0; i < j->unit_count; i++) {
         if (!is_mine(j, i))
             continue;
         if (i > 0 && (j->units[i].model != j->units[i - 1].model || j->units[i].story != j->units[i - 1].story))
             rest(j, &j->units[i]);
-        VG_GO(run_unit(j, &j->units[i], &r));
-        VG_GO(vg_store_commit(j->store, i + 1));
+        VG_TRY(run_unit(j, &j->units[i]));
+        VG_TRY(vg_store_commit(j->store, i + 1));
     }
     vg_progress_end();
     j->busy = vg_seconds() - began;
     warn_unconverged(j);
-done:
-    free(r.values);
-    free(r.residual);
-    free(r.valid);
-    free(r.nodes);
-    return status;
+    return VG_OK;
 }
 
 /* What the numbers depend on beside the study: one line for each model and story. */

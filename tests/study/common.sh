@@ -92,6 +92,13 @@ refused() {
     [ ! -e case/out/voxgrad.lock ] || [[ $setup == *voxgrad.lock* ]] || fault "$setup: left the lock"
 }
 
+# flip FILE AT [BITS]: inverts one byte, or these bits of it.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    printf "%b" "\\x$(printf %02x $((byte ^ ${3-255})))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 finish() {
     echo "$faults faults"
     [ "$faults" -eq 0 ]

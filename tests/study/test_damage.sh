@@ -9,11 +9,6 @@ cd base || exit 1
 "$VG_PROGRAM" run -q study.yaml >/dev/null || fault "run failed"
 
 # ---- every piece ----------------------------------------------------------------------------------------------------------------------------
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    printf "%b" "\\x$(printf %02x $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
 # noticed FILE AT COMMAND...: exit 2, and a message that names file and piece.
 noticed() {
     local file=$1 at=$2
@@ -29,14 +24,14 @@ for file in features results; do
         pieces=$((pieces + 1))
         where=$((at + at / 4 % 4093))
         [ "$where" -lt "$size" ] || where=$((size - 1))
-        flip out/$file.h5 "$where"
+        flip out/$file.h5 "$where" 16
         if [ $file = features ]; then
             noticed out/features.h5 "$where" fit -q study.yaml
         else
             noticed out/results.h5 "$where" table out/results.h5
         fi
         [ $((pieces % 8)) -ne 1 ] || noticed out/$file.h5 "$where" check study.yaml
-        flip out/$file.h5 "$where"
+        flip out/$file.h5 "$where" 16
     done
     echo "$file.h5: $pieces pieces"
     truncate -s $((size - 1)) out/$file.h5

@@ -162,12 +162,6 @@ sed -i 's/^study: .*/study: other/' other/study.yaml
 ! (cd other && find out -name '*.part*' | grep -q .) || fault "--restart left unfinished work"
 
 # ---- damage -----------------------------------------------------------------------------------------------------------------------------------
-# flip FILE AT: inverts one byte.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    printf "%b" "\\x$(printf %02x $((byte ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
 # damaged SAYS FILE AT...: the work is gone on with, which says so, and gives the same bytes.
 damaged() {
     local says=$1 file=$2
