@@ -185,6 +185,7 @@ typedef enum {
     VG_RANDOM_SHIFT,
     VG_RANDOM_BANDS,
     VG_RANDOM_RANKING,
+    VG_RANDOM_SPIN,
 } vg_random_purpose;
 
 /* Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): 64 random bits. */

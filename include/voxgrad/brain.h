@@ -203,6 +203,23 @@ typedef struct {
 vg_status vg_surface_open(const char *path, vg_surface *surface);
 void vg_surface_free(vg_surface *surface);
 
+/* A surface that is a sphere about the origin (FreeSurfer's lh.sphere.reg, in the formats of vg_surface_open), for spins: maps that are
+ * turned on it. To be given to vg_sphere_free. Errors: those of vg_surface_open, VG_INVALID (distances from the origin differ by more than
+ * 1 %: which vertices). */
+typedef struct vg_sphere vg_sphere;
+vg_status vg_sphere_open(const char *path, vg_sphere **sphere);
+void vg_sphere_free(vg_sphere *sphere);
+int64_t vg_sphere_vertices(const vg_sphere *sphere);
+
+/* nearest (vertices): the vertex that lies nearest to where the rotation turns each; the first of equally near ones. */
+typedef struct {
+    double at[3][3]; /* of columns (x, y, z) */
+} vg_rotation;
+void vg_sphere_turn(const vg_sphere *sphere, const vg_rotation *rotation, int32_t *nearest);
+
+/* Spin number `index`: uniform over all rotations of the left sphere, and the mirror image in the sagittal plane (x to -x) of the right. */
+void vg_spin_make(uint64_t seed, uint64_t index, vg_rotation *left, vg_rotation *right);
+
 /* ---- maps -------------------------------------------------------------------------------------------------------------- */
 
 /* Writes maps (maps, V), a value for each voxel, as GIFTI (.gii: the voxels of one hemisphere, 'L' or 'R') or NIfTI (.nii .nii.gz: 3-D, or

@@ -115,6 +115,7 @@ typedef struct {
     } split;
     struct {
         int64_t shifts, min_shift; /* 0 shifts: no null; min_shift -1: 1 */
+        int64_t spins;             /* where there are spheres */
     } null;
     struct {
         int64_t bootstrap;      /* draws of listeners */
@@ -148,6 +149,7 @@ typedef struct {
         int64_t region_count;
     } atlas;
     char *surface[2]; /* left and right, for the report's brain; "": none */
+    char *sphere[2];  /* and for spins */
     struct {
         int64_t seed;
         double lag, ar1, tail;

@@ -1,5 +1,6 @@
 /* agreement: do two layered spaces prefer the same layers in the same voxels? The preference of one is taken from odd outer folds, of the
- * other from even ones, so that they share no noise; and against the shifted responses, since unrelated ones agree already. */
+ * other from even ones, so that they share no noise; against the shifted responses, since unrelated ones agree already; and on surfaces
+ * against spins of the sphere (spins.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,16 @@ static double agreement(const fit_job *job, const fit_choice *a, const fit_choic
     return *subjects > 0 ? sum / (double)*subjects : (double)NAN;
 }
 
-static vg_status write_agreement(fit_job *job, const fit_tally *tallies)
+static void put_null(fit_record *record, double r, const fit_tally *shifts, const fit_tally *spins)
+{
+    vg_record_number(record, "null_mean", vg_tally_mean(shifts));
+    vg_record_number(record, "p", isnan(r) ? (double)NAN : vg_tally_above(shifts));
+    vg_record_integer(record, "spins", spins->count);
+    vg_record_number(record, "spin_mean", vg_tally_mean(spins));
+    vg_record_number(record, "p_spin", spins->count == 0 ? (double)NAN : vg_tally_above(spins));
+}
+
+static vg_status write_agreement(fit_job *job, const fit_tally *shifts, const fit_tally *spins)
 {
     const fit_choices *c = job->statistics->choices;
     size_t element = vg_layout_element(job->layout, c->correlation_table);
@@ -59,7 +69,6 @@ static vg_status write_agreement(fit_job *job, const fit_tally *tallies)
                 continue;
             const fit_choice *a = &c->choices[i], *b = &c->choices[j];
             fit_record record = {job->layout, c->correlation_table, records + (size_t)pair * element, VG_OK};
-            const fit_tally *t = &tallies[pair++];
             int64_t subjects, voxels = 0;
             double r = agreement(job, a, b, 0, &subjects);
             for (int64_t v = 0; v < job->statistics->voxels; v++)
@@ -71,9 +80,9 @@ static vg_status write_agreement(fit_job *job, const fit_tally *tallies)
             vg_record_integer(&record, "subjects", subjects);
             vg_record_integer(&record, "voxels", voxels);
             vg_record_number(&record, "r", r);
-            vg_record_number(&record, "null_mean", vg_tally_mean(t));
-            vg_record_number(&record, "p", isnan(r) ? (double)NAN : vg_tally_above(t));
+            put_null(&record, r, &shifts[pair], &spins[pair]);
             status = record.status;
+            pair++;
         }
     if (status == VG_OK)
         status = vg_store_write(job->store, c->correlation_table, NULL, NULL, records);
@@ -81,24 +90,34 @@ static vg_status write_agreement(fit_job *job, const fit_tally *tallies)
     return status;
 }
 
-vg_status vg_agreement_finish(fit_job *job)
+static void count_shifts(const fit_job *job, fit_tally *tallies)
 {
     const fit_choices *c = job->statistics->choices;
-    int64_t pairs = c->layered_count * (c->layered_count - 1), pair = 0, subjects;
-    fit_tally *tallies;
-    VG_AGREE(job->comm, VG_NEW(&tallies, pairs, "layers"));
+    int64_t subjects;
     for (int64_t i = 0; i < c->layered_count; i++)
         for (int64_t j = 0; j < c->layered_count; j++) {
             if (i == j)
                 continue;
             double observed = agreement(job, &c->choices[i], &c->choices[j], 0, &subjects);
             for (int64_t view = 1; view < c->views; view++)
-                vg_tally_count(&tallies[pair], observed, agreement(job, &c->choices[i], &c->choices[j], view, &subjects));
-            pair++;
+                vg_tally_count(tallies, observed, agreement(job, &c->choices[i], &c->choices[j], view, &subjects));
+            tallies++;
         }
-    vg_status status = vg_tally_sum(job, tallies, pairs);
+}
+
+vg_status vg_agreement_finish(fit_job *job)
+{
+    const fit_choices *c = job->statistics->choices;
+    int64_t pairs = c->layered_count * (c->layered_count - 1);
+    fit_tally *shifts, *spins;
+    VG_AGREE(job->comm, VG_NEW(&shifts, 2 * pairs, "layers"));
+    spins = shifts + pairs;
+    count_shifts(job, shifts);
+    vg_status status = vg_comm_agree(job->comm, vg_spins_count(job, spins));
     if (status == VG_OK)
-        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write_agreement(job, tallies) : VG_OK);
-    free(tallies);
+        status = vg_tally_sum(job, shifts, 2 * pairs);
+    if (status == VG_OK)
+        status = vg_comm_agree(job->comm, vg_comm_rank(job->comm) == 0 ? write_agreement(job, shifts, spins) : VG_OK);
+    free(shifts);
     return status;
 }

@@ -122,9 +122,10 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
     return status;
 }
 
-/* The runs of a subject as the fit sees them: rows after trimming, a story's repeats once; and which are the test stories. */
+/* The runs of a subject as the fit sees them: rows after trimming, a story's repeats once; which are the test stories. */
 typedef struct {
     int64_t *rows, *stories, *test, count, tests, total, voxels;
+    bool lies; /* on the study's spheres */
 } subject_runs;
 
 /* Of all subjects: voxels together, most of one; rows of the shortest run. */
@@ -152,8 +153,9 @@ static void add_run(const vg_study *study, int64_t story, int64_t rows, subject_
     runs->total += rows;
 }
 
-/* One subject: its files can be read and have the same voxels. */
-static vg_status check_subject(const vg_study *study, const vg_study_subject *subject, subject_runs *runs, int64_t *shortest)
+/* One subject: its files can be read and have the same voxels, those of the spheres where there are any (NULL: none). */
+static vg_status check_subject(const vg_study *study, const vg_study_subject *subject, const vg_spheres *spheres, subject_runs *runs,
+                               int64_t *shortest)
 {
     *runs = (subject_runs){0};
     VG_TRY(VG_NEW(&runs->rows, subject->run_count, "runs"));
@@ -164,7 +166,9 @@ static vg_status check_subject(const vg_study *study, const vg_study_subject *su
         VG_TRY(vg_run_open(study, subject, r, &responses));
         int64_t here = vg_responses_voxels(responses);
         int64_t kept = vg_responses_rows(responses) - study->alignment.trim[0] - study->alignment.trim[1];
+        vg_status status = spheres != NULL && r == 0 ? vg_spheres_match(study, spheres, subject->name, responses, &runs->lies) : VG_OK;
         vg_responses_close(responses);
+        VG_TRY(status);
         if (r > 0 && here != runs->voxels)
             return vg_fail(VG_INVALID, "%s: has %lld columns; the first run of subject %s has %lld", subject->runs[r].path, (long long)here,
                            subject->name, (long long)runs->voxels);
@@ -300,10 +304,13 @@ static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
 {
     voxel_counts voxels = {.shortest = INT64_MAX};
     subject_runs first = {0};
-    vg_status status = VG_OK;
+    vg_spheres spheres;
+    int64_t lying = 0;
+    vg_status status = vg_spheres_open(study, &spheres);
     for (int64_t i = 0; status == VG_OK && i < study->responses.subject_count; i++) {
         subject_runs runs;
-        status = check_subject(study, &study->responses.subjects[i], &runs, &voxels.shortest);
+        status = check_subject(study, &study->responses.subjects[i], &spheres, &runs, &voxels.shortest);
+        lying += runs.lies;
         voxels.total += runs.voxels;
         voxels.most = runs.voxels > voxels.most ? runs.voxels : voxels.most;
         if (i == 0)
@@ -316,6 +323,9 @@ static vg_status check_responses(const vg_study *study, estimate *e, FILE *out)
                 (long long)voxels.total, (long long)first.total, study->responses.tr);
     if (status == VG_OK)
         status = check_fit(study, e, &first, &voxels, out);
+    if (status == VG_OK)
+        vg_spins_check(study, lying, out);
+    vg_spheres_free(&spheres);
     free_runs(&first);
     return status;
 }
@@ -408,7 +418,7 @@ static vg_status bench_fit(const vg_study *study, vg_device *device, const vg_be
     int64_t shortest = INT64_MAX;
     subject_runs runs;
     vg_folds *folds = NULL;
-    vg_status status = check_subject(study, &study->responses.subjects[0], &runs, &shortest);
+    vg_status status = check_subject(study, &study->responses.subjects[0], NULL, &runs, &shortest);
     if (status == VG_OK)
         status = make_folds(study, &runs, &folds);
     if (status == VG_OK) {

@@ -180,6 +180,7 @@ vg_status vg_choices_prepare(fit_job *job)
     VG_TRY(vg_families_list(job));
     VG_TRY(vg_families_pair(job));
     VG_TRY(vg_contrasts_list(job));
+    VG_TRY(vg_spins_prepare(job));
     VG_TRY(check_memory(job));
     return make_states(job);
 }
@@ -210,6 +211,7 @@ void vg_choices_free(fit_job *job)
     for (int64_t i = 0; c->maps != NULL && i < job->space_count; i++)
         free(c->maps[i]);
     vg_influences_free(c);
+    vg_spins_free(c);
     free(c->choices);
     free(c->differences);
     free(c->chosen);

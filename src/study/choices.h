@@ -52,6 +52,7 @@ typedef struct fit_choices {
     double *over;                                 /* (space, views, over.count) region means over subjects */
     int64_t layer_table, family_table, difference_table, contrast_table, correlation_table, influence_table;
     struct fit_influences *influences; /* influence.c */
+    struct fit_spins *spins;           /* spins.c */
 } fit_choices;
 
 /* ---- which there are (choices.c) --------------------------------------------------------------------------------------------- */
@@ -150,7 +151,20 @@ vg_status vg_layers_layout(fit_job *job);
 vg_status vg_layers_finish(fit_job *job, int64_t choice); /* one choice that is layered; collective */
 vg_status vg_layers_finish_tables(fit_job *job);          /* collective */
 vg_status vg_agreement_finish(fit_job *job);              /* agreement.c: /layers/correlation; collective */
-vg_status vg_influences_list(fit_job *job);               /* influence.c: /layers/influence */
+
+/* Spins, the second null of /layers/correlation (spins.c). prepare: spheres are opened and compared with the responses; about: what there
+ * is, or why there is nothing, a new string; count: this rank's spins into tallies (pairs, as the table has them). Not collective. */
+vg_status vg_spins_prepare(fit_job *job);
+vg_status vg_spins_about(const fit_job *job, char **about);
+vg_status vg_spins_count(fit_job *job, fit_tally *tallies);
+void vg_spins_free(fit_choices *c);
+
+/* Where a spin turns the vertices of both spheres, left first: from (vertices) is the vertex that each takes its layer from. And r of
+ * layers y with the layers x so turned, over the vertices that have both (-1: none); NaN of fewer than 3, or where one is constant. */
+void vg_spheres_turn(const vg_spheres *spheres, uint64_t seed, int64_t spin, int32_t *from);
+double vg_spin_correlation(const int16_t *x, const int16_t *y, const int32_t *from, int64_t vertices);
+
+vg_status vg_influences_list(fit_job *job); /* influence.c: /layers/influence */
 int64_t vg_influences_count(const fit_job *job);
 vg_status vg_influences_finish(fit_job *job); /* collective */
 void vg_influences_free(fit_choices *c);

@@ -106,21 +106,35 @@ static vg_status layout_choice(fit_job *job, fit_choice *choice)
     return status;
 }
 
-static vg_status layout_tables(fit_job *job, size_t text)
+static vg_status layout_correlation(fit_job *job, size_t text)
 {
     fit_choices *c = job->statistics->choices;
     int64_t pairs = c->layered_count * (c->layered_count - 1);
+    char *spins;
     const vg_store_member agree[] = {{"model_a", VG_STORE_TEXT, text}, {"name_a", VG_STORE_TEXT, text}, {"model_b", VG_STORE_TEXT, text},
                                      {"name_b", VG_STORE_TEXT, text},  {"subjects", VG_STORE_I64, 0},   {"voxels", VG_STORE_I64, 0},
-                                     {"r", VG_STORE_F64, 0},           {"null_mean", VG_STORE_F64, 0},  {"p", VG_STORE_F64, 0}};
+                                     {"r", VG_STORE_F64, 0},           {"null_mean", VG_STORE_F64, 0},  {"p", VG_STORE_F64, 0},
+                                     {"spins", VG_STORE_I64, 0},       {"spin_mean", VG_STORE_F64, 0},  {"p_spin", VG_STORE_F64, 0}};
+    VG_TRY(vg_layout_table(job->layout, "/layers/correlation", agree, sizeof agree / sizeof *agree, pairs, &c->correlation_table));
+    VG_TRY(vg_layout_text(job->layout, "/layers/correlation", "units",
+                          "r: over voxels where both best layers pass, between the layer that is best on odd outer folds of a and on even "
+                          "ones of b, mean over subjects; null_mean, p: of the same under shifts, one-sided; spins, spin_mean, p_spin: "
+                          "rotations of a's layers on the sphere that left enough places where both pass, and the same under them; NaN "
+                          "where there is none"));
+    VG_TRY(vg_spins_about(job, &spins));
+    vg_status status = vg_layout_text(job->layout, "/layers/correlation", "spins", spins);
+    free(spins);
+    return status;
+}
+
+static vg_status layout_tables(fit_job *job, size_t text)
+{
+    fit_choices *c = job->statistics->choices;
     const vg_store_member influence[] = {
         {"model", VG_STORE_TEXT, text},  {"influence", VG_STORE_TEXT, text}, {"scores", VG_STORE_TEXT, text},
         {"region", VG_STORE_TEXT, text}, {"layers", VG_STORE_I64, 0},        {"r", VG_STORE_F64, 0},
         {"r_partial", VG_STORE_F64, 0},  {"null_mean", VG_STORE_F64, 0},     {"p", VG_STORE_F64, 0}};
-    VG_TRY(vg_layout_table(job->layout, "/layers/correlation", agree, sizeof agree / sizeof *agree, pairs, &c->correlation_table));
-    VG_TRY(vg_layout_text(job->layout, "/layers/correlation", "units",
-                          "r: over voxels where both best layers pass, between the layer that is best on odd outer folds of a and on even "
-                          "ones of b, mean over subjects; null_mean, p: of the same under shifts, one-sided"));
+    VG_TRY(layout_correlation(job, text));
     VG_TRY(vg_influences_list(job));
     VG_TRY(vg_layout_table(job->layout, "/layers/influence", influence, sizeof influence / sizeof *influence,
                            vg_influences_count(job) * job->statistics->over.count, &c->influence_table));

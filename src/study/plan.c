@@ -150,7 +150,7 @@ static vg_status plan_run(FILE *out, const vg_study *study, const vg_study_subje
     return status;
 }
 
-/* Masks and atlas. */
+/* Masks, atlas and spheres. */
 static vg_status plan_voxels(FILE *out, const vg_study *study)
 {
     VG_TRY(vg_plan_file(out, "responses.mask", study->responses.mask));
@@ -160,6 +160,8 @@ static vg_status plan_voxels(FILE *out, const vg_study *study)
         VG_TRY(vg_plan_file(out, "atlas.labels", study->atlas.labels[f]));
     if (study->atlas.columns_file != NULL)
         VG_TRY(vg_plan_file(out, "atlas.columns", study->atlas.columns_file));
+    VG_TRY(vg_plan_file(out, "surface.left_sphere", study->sphere[0]));
+    VG_TRY(vg_plan_file(out, "surface.right_sphere", study->sphere[1]));
     return vg_plan_file(out, "atlas.table", study->atlas.table);
 }
 

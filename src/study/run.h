@@ -174,6 +174,23 @@ vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t r
  * nothing where there is none. */
 vg_status vg_null_check(const vg_study *study, int64_t shortest_run, int64_t voxels, double flops, FILE *out);
 
+/* ---- spheres that maps are turned on (spins.c) ----------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    vg_sphere *side[2]; /* left, right; NULL: not given */
+} vg_spheres;
+
+/* The study's; to be given to vg_spheres_free, also after a failure. match: whether a subject's responses lie on them. Errors: VG_INVALID
+ * (another number of vertices; a hemisphere without its sphere). */
+vg_status vg_spheres_open(const vg_study *study, vg_spheres *spheres);
+vg_status vg_spheres_match(const vg_study *study, const vg_spheres *spheres, const char *subject, const vg_responses *responses,
+                           bool *lies);
+void vg_spheres_free(vg_spheres *spheres);
+
+/* Prints the spins there will be of so many subjects on the spheres, for `check`; nothing where no sphere is given. */
+void vg_spins_check(const vg_study *study, int64_t subjects, FILE *out);
+
 /* ---- what is written beside the numbers -------------------------------------------------------------------------------- */
 
 /* /provenance of a file: version, commit, config text, plan, model hashes; only what determines the numbers. */

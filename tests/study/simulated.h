@@ -48,6 +48,58 @@ static inline void simulated_write(simulated *s, const char *name, const float *
     fclose(file);
 }
 
+/* layers.h5 in the folder: a features.h5 with spaces of so many layers of one column each, x (spaces, layers) -> (rows), and nothing else.
+ */
+static inline void simulated_write_layers(simulated *s, int spaces, const char *const *names, int layers, float *const *x)
+{
+    vg_layout *layout;
+    vg_store *store;
+    vg_comm *comm;
+    int64_t words;
+    vg_store_space_datasets *datasets = calloc((size_t)(spaces * layers), sizeof *datasets);
+    assert_int_equal(vg_layout_new(&layout), VG_OK);
+    assert_int_equal(vg_features_add_words(layout, "story", s->rows, 8, &words), VG_OK);
+    for (int i = 0; i < spaces * layers; i++) {
+        char layer[16];
+        snprintf(layer, sizeof layer, "%02d", i % layers);
+        const vg_store_space space = {.story = "story",
+                                      .model = "made",
+                                      .name = names[i / layers],
+                                      .layer = layer,
+                                      .method = "activations",
+                                      .words = s->rows,
+                                      .columns = 1,
+                                      .sees_word = 0};
+        assert_int_equal(vg_features_add_space(layout, &space, &datasets[i]), VG_OK);
+    }
+    snprintf(s->path, sizeof s->path, "%s/layers.h5", s->folder);
+    assert_int_equal(vg_comm_alone(&comm), VG_OK);
+    vg_store_plan plan = {.path = s->path, .plan = "stage: test\n", .blocks = 1, .regions = 64, .overwrite = true};
+    assert_int_equal(vg_store_create(comm, &plan, layout, &store), VG_OK);
+    size_t element = vg_layout_element(layout, words);
+    char *records = calloc((size_t)s->rows, element);
+    uint8_t *valid = malloc((size_t)s->rows);
+    memset(valid, 1, (size_t)s->rows);
+    for (int64_t t = 0; t < s->rows; t++) {
+        assert_int_equal(vg_layout_put_text(layout, words, records + (size_t)t * element, "text", "w"), VG_OK);
+        assert_int_equal(vg_layout_put_number(layout, words, records + (size_t)t * element, "onset", (double)t + 0.25), VG_OK);
+        assert_int_equal(vg_layout_put_number(layout, words, records + (size_t)t * element, "offset", (double)t + 0.75), VG_OK);
+    }
+    assert_int_equal(vg_store_write(store, words, NULL, NULL, records), VG_OK);
+    for (int i = 0; i < spaces * layers; i++) {
+        assert_int_equal(vg_store_write(store, datasets[i].values, NULL, NULL, x[i]), VG_OK);
+        assert_int_equal(vg_store_write(store, datasets[i].valid, NULL, NULL, valid), VG_OK);
+    }
+    assert_int_equal(vg_store_commit(store, 0), VG_OK);
+    assert_int_equal(vg_store_finish(store), VG_OK);
+    vg_store_free(store);
+    vg_layout_free(layout);
+    vg_comm_finish(comm);
+    free(datasets);
+    free(records);
+    free(valid);
+}
+
 /* Column v of x (rows, columns): x_t = a x_(t-1) + a normal number, from its stationary distribution, times `scale`, added to what is
  * there. */
 static inline void add_ar1(float *x, int64_t rows, int64_t columns, int64_t v, double a, double scale, uint64_t seed)

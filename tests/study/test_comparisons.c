@@ -203,58 +203,6 @@ static void planted_spaces_rank_first_and_win(void **state)
 
 enum { LAYERS = 4 };
 
-/* A features.h5 with two spaces of four layers of one column each, x[name][layer], and nothing else. */
-static void write_layers(simulated *s, float *const x[2][LAYERS])
-{
-    static const char *const names[2] = {"first", "second"}, *const layers[LAYERS] = {"00", "01", "02", "final"};
-    vg_layout *layout;
-    vg_store *store;
-    vg_comm *comm;
-    int64_t words;
-    vg_store_space_datasets datasets[2][LAYERS];
-    char path[160];
-    assert_int_equal(vg_layout_new(&layout), VG_OK);
-    assert_int_equal(vg_features_add_words(layout, "story", LONG, 8, &words), VG_OK);
-    for (int n = 0; n < 2; n++)
-        for (int l = 0; l < LAYERS; l++) {
-            const vg_store_space space = {.story = "story",
-                                          .model = "made",
-                                          .name = names[n],
-                                          .layer = layers[l],
-                                          .method = "activations",
-                                          .words = LONG,
-                                          .columns = 1,
-                                          .sees_word = 0};
-            assert_int_equal(vg_features_add_space(layout, &space, &datasets[n][l]), VG_OK);
-        }
-    snprintf(path, sizeof path, "%s/layers.h5", s->folder);
-    assert_int_equal(vg_comm_alone(&comm), VG_OK);
-    vg_store_plan plan = {.path = path, .plan = "stage: test\n", .blocks = 1, .regions = 64, .overwrite = true};
-    assert_int_equal(vg_store_create(comm, &plan, layout, &store), VG_OK);
-    size_t element = vg_layout_element(layout, words);
-    char *records = calloc(LONG, element);
-    uint8_t *valid = malloc(LONG);
-    memset(valid, 1, LONG);
-    for (int64_t t = 0; t < LONG; t++) {
-        assert_int_equal(vg_layout_put_text(layout, words, records + (size_t)t * element, "text", "w"), VG_OK);
-        assert_int_equal(vg_layout_put_number(layout, words, records + (size_t)t * element, "onset", (double)t + 0.25), VG_OK);
-        assert_int_equal(vg_layout_put_number(layout, words, records + (size_t)t * element, "offset", (double)t + 0.75), VG_OK);
-    }
-    assert_int_equal(vg_store_write(store, words, NULL, NULL, records), VG_OK);
-    for (int n = 0; n < 2; n++)
-        for (int l = 0; l < LAYERS; l++) {
-            assert_int_equal(vg_store_write(store, datasets[n][l].values, NULL, NULL, x[n][l]), VG_OK);
-            assert_int_equal(vg_store_write(store, datasets[n][l].valid, NULL, NULL, valid), VG_OK);
-        }
-    assert_int_equal(vg_store_commit(store, 0), VG_OK);
-    assert_int_equal(vg_store_finish(store), VG_OK);
-    vg_store_free(store);
-    vg_layout_free(layout);
-    vg_comm_finish(comm);
-    free(records);
-    free(valid);
-}
-
 /* Layer v % 4 of the first space is planted in voxel v of the first 40, r2 0.2; the second space is the first with noise of its own. */
 static void planted_layers_are_preferred(void **state)
 {
@@ -268,7 +216,7 @@ static void planted_layers_are_preferred(void **state)
         memcpy(x[1][l], x[0][l], LONG * sizeof(float));
         add_ar1(x[1][l], LONG, 1, 0, 0.3, 0.5, 80 + (uint64_t)l);
     }
-    write_layers(&s, x);
+    simulated_write_layers(&s, 2, (const char *const[]){"first", "second"}, LAYERS, &x[0][0]);
     for (int i = 0; i < LISTENERS; i++) { /* the second one answers to the next layer, and less */
         float *y = ar1_columns(LONG, MANY, 0.4, 90 + (uint64_t)i);
         for (int64_t v = 0; v < 40; v++)
