@@ -13,6 +13,7 @@ vg_status vg_report_regions(const char *results_path, FILE *out);
  *   methods    averages over all voxels, by model and method: layered ones by their best layer
  *   models     methods in every region, model beside model
  *   contrasts  differences: those of the study's contrasts, and of families, with the shares of voxels won and tied
+ *   correlation  whether two spaces prefer the same layers, against shifts and against spins of the sphere
  *   profile    which of the preceding words carry a score, and how many are needed
  * Errors: VG_INVALID (not a results.h5; the study wrote no such table; no such `what`, with the nearest). */
 vg_status vg_report_table(const char *results_path, const char *what, bool csv, FILE *out);

@@ -13,7 +13,7 @@ vg_status vg_command_table(int argc, char **argv)
         1, false};
     static const char *what;
     static bool csv;
-    const vg_option options[] = {{"what", 'w', "WHAT", "regions, layers, methods, models, contrasts or profile", &what, NULL},
+    const vg_option options[] = {{"what", 'w', "WHAT", "regions, layers, methods, models, contrasts, correlation or profile", &what, NULL},
                                  {"csv", 'c', NULL, "comma-separated, a row each", NULL, &csv},
                                  {0}};
     bool proceed;

@@ -15,7 +15,7 @@ static const struct {
     {"/ceiling/regions", "ceiling.csv", "region|voxels,subjects,isc,ceiling,low,high,leave_one_out"},
     {"/contrast_regions", "contrasts.csv", "a,b,region|subjects,mean,sem,low,high,p,q"},
     {"/layers/regions", "best_layers.csv", "model,name,region|subjects,mean,sem,low,high,p,q,passing,center_of_mass"},
-    {"/layers/correlation", "layer_correlation.csv", "model_a,name_a,model_b,name_b|subjects,voxels,r,null_mean,p"},
+    {"/layers/correlation", "layer_correlation.csv", "model_a,name_a,model_b,name_b|subjects,voxels,r,null_mean,p,spin_mean,p_spin,spins"},
     {"/layers/influence", "layer_influence.csv", "model,influence,scores,region|layers,r,r_partial,null_mean,p"},
     {"/families/regions", "families.csv", "family,region|subjects,mean,sem,low,high,p,q"},
     {"/families/comparisons", "families_compared.csv", "a,b,region|subjects,mean,sem,low,high,p,q,won_a,won_b,tied"},

@@ -10,10 +10,15 @@ enum { TOP = 14, ROW = 12 };
 /* What a figure of this kind draws: which of the table's numbers are which. `say` writes the label of a row. */
 typedef struct {
     const char *path, *columns, *about, *axis, *missing;
-    int shown, plain, null, p; /* plain: a number said beside; -1: none */
+    int shown, plain, null, p, spun; /* plain: a number said beside; spun: the mean of spins, and then their p; -1: none */
     const char *plain_name, *count_name;
     void (*say)(const report *r, const figure_table *t, int64_t row, char *label, size_t size);
 } correlations;
+
+static bool has_spins(const correlations *c, const figure_table *t, int64_t row)
+{
+    return c->spun >= 0 && isfinite(t->numbers[c->spun + 1][row]);
+}
 
 static void draw_row(const correlations *c, const figure_table *t, int64_t row, const char *label, const svg_axis *axis, double y,
                      FILE *svg)
@@ -33,11 +38,26 @@ static void draw_row(const correlations *c, const figure_table *t, int64_t row, 
         svg_note(text, sizeof text, c->plain_name, t->numbers[c->plain][row]);
     svg_note(text, sizeof text, "null's mean", null);
     svg_note(text, sizeof text, "p", p);
+    if (c->spun >= 0) {
+        svg_note(text, sizeof text, "spins' mean", t->numbers[c->spun][row]);
+        svg_note(text, sizeof text, "p of spins", t->numbers[c->spun + 1][row]);
+    }
     svg_dot(svg, (svg_mark){"mean", 0, value, text}, svg_place(axis, value), y, 2.6);
     if (isfinite(p)) {
-        snprintf(text, sizeof text, "p %.3f", p);
+        int length = snprintf(text, sizeof text, "p %.3f", p);
+        if (has_spins(c, t, row))
+            snprintf(text + length, sizeof text - (size_t)length, ", spins %.3f", t->numbers[c->spun + 1][row]);
         svg_text(svg, SVG_PAGE - 4, y + 2, "end", "small", text);
     }
+}
+
+/* What is said below the rows. */
+static const char *note(const correlations *c, const figure_table *t)
+{
+    bool some = c->spun < 0;
+    for (int64_t i = 0; i < t->count; i++)
+        some |= has_spins(c, t, i);
+    return some ? "" : "No spins of the sphere: they take responses on a surface, and surface: {left_sphere: FILE, right_sphere: FILE}.";
 }
 
 static vg_status draw(const report *r, const correlations *c, FILE *svg, FILE *csv, const char **missing)
@@ -55,8 +75,9 @@ static vg_status draw(const report *r, const correlations *c, FILE *svg, FILE *c
         c->say(r, &t, i, label, sizeof label);
         labels = fmin(fmax(labels, svg_width(label) + 6), 260);
     }
-    svg_axis axis = {-1, 1, 0.5, labels + 4, SVG_PAGE - 60};
-    svg_begin(svg, SVG_PAGE, bottom + 26, c->about);
+    const char *below = note(c, &t);
+    svg_axis axis = {-1, 1, 0.5, labels + 4, SVG_PAGE - (c->spun >= 0 ? 100 : 60)};
+    svg_begin(svg, SVG_PAGE, bottom + (*below != '\0' ? 38 : 26), c->about);
     svg_axis_across(svg, &axis, TOP, bottom, c->axis);
     report_table_header(c->columns, csv);
     for (int64_t i = 0; i < t.count; i++) {
@@ -66,6 +87,8 @@ static vg_status draw(const report *r, const correlations *c, FILE *svg, FILE *c
         svg_text(svg, labels, y + 2, "end", "", label);
         draw_row(c, &t, i, label, &axis, y, svg);
     }
+    if (*below != '\0')
+        svg_text(svg, SVG_PAGE - 4, bottom + 34, "end", "small", below);
     svg_end(svg);
 done:
     report_table_free(&t);
@@ -94,6 +117,7 @@ vg_status report_draw_influence(const report *r, FILE *svg, FILE *csv, const cha
         1,
         3,
         4,
+        -1,
         "r with depth",
         "layers",
         say_influence};
@@ -113,7 +137,7 @@ vg_status report_draw_correlation(const report *r, FILE *svg, FILE *csv, const c
 {
     static const correlations correlation = {
         "/layers/correlation",
-        "model_a,name_a,model_b,name_b|voxels,r,null_mean,p",
+        "model_a,name_a,model_b,name_b|voxels,r,null_mean,p,spin_mean,p_spin,spins",
         "Do two features prefer the same layers?",
         "preferred layers: r over voxels, odd folds against even ones (tick: mean of the null)",
         "Preferred layers were not compared: it takes two features with layers, and null: {shifts: N}.",
@@ -121,6 +145,7 @@ vg_status report_draw_correlation(const report *r, FILE *svg, FILE *csv, const c
         -1,
         2,
         3,
+        4,
         "",
         "voxels",
         say_pair};

@@ -5,7 +5,7 @@
 #include "svg.h"
 
 /* Columns of texts and of numbers, in the order in which a figure names them; what the file's table does not have is NaN. */
-enum { TABLE_TEXTS = 5, TABLE_NUMBERS = 6 };
+enum { TABLE_TEXTS = 5, TABLE_NUMBERS = 7 };
 typedef struct {
     int64_t count;
     char **texts[TABLE_TEXTS];

@@ -35,7 +35,8 @@ static const struct {
     {"layers", "Layers",
      "Mean score of each layer in each region: the outlined layer is the largest one, whether or not it is above chance. Below it, the "
      "centre of mass of the scores over layers less their null mean: full where the best layer of the region passes its null, hollow where "
-     "not. Then what a layer's influence on the prediction says of its score, and whether features prefer the same layers.",
+     "not. Then what a layer's influence on the prediction says of its score, and whether features prefer the same layers, against shifted "
+     "stories and, on a surface, against the same layers elsewhere on the sphere (spins).",
      .figures = {"layers", "preferred", "influence", "correlation"}, .maps = "layer",
      .where = "There is no map of preferred layers: it takes a feature with layers, and null: {shifts: N}."},
     {"profile", "Context", "Which of the preceding words carries the score.", .figures = {"profile"}},

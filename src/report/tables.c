@@ -21,7 +21,8 @@ typedef struct {
 
 static bool is_text(const char *column)
 {
-    static const char *const texts[] = {"model", "name", "layer", "region", "a", "b", "family", "kind", "influence", "scores", NULL};
+    static const char *const texts[] = {"model",     "name",   "layer",   "region", "a",       "b",      "family", "kind",
+                                        "influence", "scores", "model_a", "name_a", "model_b", "name_b", NULL};
     for (int i = 0; texts[i] != NULL; i++)
         if (strcmp(texts[i], column) == 0)
             return true;
@@ -161,6 +162,8 @@ static const char *const layer_columns[] = {"model", "name", "layer", "region", 
 static const char *const method_columns[] = {"model", "name", "layer", "region", "subjects", "mean", "sem", "low", "high", "p", "q", NULL};
 static const char *const pair_columns[] = {"a",    "b", "region", "subjects", "mean",  "sem",  "low",
                                            "high", "p", "q",      "won_a",    "won_b", "tied", NULL};
+static const char *const correlation_columns[] = {"model_a",   "name_a", "model_b",   "name_b", "subjects", "voxels", "r",
+                                                  "null_mean", "p",      "spin_mean", "p_spin", "spins",    NULL};
 static const char *const profile_columns[] = {"model", "name", "layer", "region", "kind", "word", "subjects", "mean", "sem", NULL};
 
 #define BEST                            \
@@ -206,6 +209,13 @@ static const struct {
      false,
      "a less b, mean over subjects; p against the same shifts of both, two-sided; won_a, won_b, tied: shares of voxels, families alone",
      "this study has no contrasts (contrasts: all, or a list) and no two families"},
+    {"correlation",
+     correlation_columns,
+     {{"/layers/correlation", NULL, NULL}},
+     false,
+     "Layers that a prefers on odd folds and b on even ones, over voxels where both pass; p against shifts, p_spin against rotations of "
+     "the sphere (spins 0: no spheres were given, or the responses lie on no surface)",
+     "this study did not compare layers: it takes two spaces with layers and null: {shifts: N}"},
     {"profile",
      profile_columns,
      {{"/profile", NULL, NULL}},
@@ -286,7 +296,7 @@ static vg_status find_recipe(const char *what, int *found)
             return VG_OK;
     }
     const char *near = vg_nearest(what, names);
-    return vg_fail(VG_INVALID, "--what %s: there are regions, layers, methods, models, contrasts, profile%s%s", what,
+    return vg_fail(VG_INVALID, "--what %s: there are regions, layers, methods, models, contrasts, correlation, profile%s%s", what,
                    near != NULL ? "; did you mean " : "", near != NULL ? near : "");
 }
 

@@ -134,12 +134,13 @@ static inline void sample_layout_layers(sample_file *f, int64_t voxels)
                                       {"p", VG_STORE_F64, 0},       {"passing", VG_STORE_F64, 0}, {"center_of_mass", VG_STORE_F64, 0}};
     const vg_store_member correlation[] = {{"model_a", VG_STORE_TEXT, 16}, {"name_a", VG_STORE_TEXT, 24}, {"model_b", VG_STORE_TEXT, 16},
                                            {"name_b", VG_STORE_TEXT, 24},  {"voxels", VG_STORE_I64, 0},   {"r", VG_STORE_F64, 0},
-                                           {"null_mean", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0}};
+                                           {"null_mean", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0},        {"spins", VG_STORE_I64, 0},
+                                           {"spin_mean", VG_STORE_F64, 0}, {"p_spin", VG_STORE_F64, 0}};
     const vg_store_member contrasts[] = {{"a", VG_STORE_TEXT, 40},  {"b", VG_STORE_TEXT, 40}, {"region", VG_STORE_TEXT, 64},
                                          {"mean", VG_STORE_F64, 0}, {"sem", VG_STORE_F64, 0}, {"p", VG_STORE_F64, 0},
                                          {"q", VG_STORE_F64, 0}};
     MUST(vg_layout_table(f->layout, "/layers/regions", layers, 6, SAMPLE_REGIONS, &f->layers));
-    MUST(vg_layout_table(f->layout, "/layers/correlation", correlation, 8, 2, &f->correlation));
+    MUST(vg_layout_table(f->layout, "/layers/correlation", correlation, 11, 2, &f->correlation));
     MUST(vg_layout_table(f->layout, "/contrast_regions", contrasts, 7, 2 * SAMPLE_REGIONS, &f->contrasts));
     MUST(vg_layout_dataset(f->layout, "/group/contrasts/alpha.gradient_norm--be<ta.gradient_norm/mean", VG_STORE_F32, 0, 1, &voxels,
                            &f->difference));
@@ -366,6 +367,10 @@ static inline void sample_fill_layers(const sample_file *f, vg_store *store)
         sample_number(&t, "r", i == 0 ? 0.6 : (double)NAN); /* of the second there are too few voxels */
         sample_number(&t, "null_mean", 0.45);
         sample_number(&t, "p", i == 0 ? 0.125 : (double)NAN);
+        bool spun = i == 0 && f->about->vertices > 0;
+        sample_integer(&t, "spins", spun ? 49 : 0);
+        sample_number(&t, "spin_mean", spun ? 0.05 : (double)NAN);
+        sample_number(&t, "p_spin", spun ? 0.02 : (double)NAN);
     }
     sample_table_end(&t, store);
     t = sample_table_begin(f, f->contrasts, 2 * SAMPLE_REGIONS);

@@ -385,7 +385,13 @@ static void test_statistics_are_the_results(void **state)
     assert_int_equal(count_marks(svg, "class=\"mean ", values, 100), 1);
     expect_near(values[0], 0.6, 1e-9);
     assert_non_null(strstr(svg, "2 voxels: no r"));
+    assert_non_null(strstr(svg, "p 0.125, spins 0.020<"));
+    assert_null(strstr(svg, "No spins of the sphere"));
     free(svg);
+    char *csv = read_text("tables/layer_correlation.csv");
+    assert_non_null(strstr(csv, "model_a,name_a,model_b,name_b,voxels,r,null_mean,p,spin_mean,p_spin,spins\n"));
+    assert_non_null(strstr(csv, ",activations,9,0.6,0.45,0.125,0.05,0.02,49\n"));
+    free(csv);
     char *html = read_text("index.html"), *leakage = strstr(html, "id=\"leakage\"");
     assert_non_null(leakage);
     *strstr(leakage, "</p>") = '\0';
@@ -476,6 +482,15 @@ static void test_one_space(void **state)
               (const char *const[]){"id=\"one-space\"", "figure-scores", "missing-layers", "no control", NULL});
 }
 
+static void test_no_spins(void **state)
+{
+    sample s = full;
+    (void)state;
+    s.vertices = 0;
+    page_says(&s,
+              (const char *const[]){"figure-correlation", ">p 0.125<", "No spins of the sphere: they take responses on a surface", NULL});
+}
+
 static void test_unfinished(void **state)
 {
     sample s = full;
@@ -550,6 +565,7 @@ int main(int argc, char **argv)
                                        CASE(test_nan),
                                        CASE(test_one_subject),
                                        CASE(test_one_space),
+                                       CASE(test_no_spins),
                                        CASE(test_unfinished),
                                        CASE(test_not_above_chance),
                                        CASE(test_bad_input)};
