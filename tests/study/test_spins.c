@@ -61,10 +61,10 @@ enum { CUTS = 3, VERTICES = 642, BUMPS = 12, STEPS = 8 };
 static void smooth_layers(const icosphere *sphere, uint64_t seed, int16_t *layers)
 {
     double place[BUMPS][3], value[VERTICES], sorted[VERTICES];
-    for (int k = 0; k < BUMPS; k++) {
+    for (uint64_t k = 0; k < BUMPS; k++) {
         double length = 0;
         for (int d = 0; d < 3; d++) {
-            place[k][d] = vg_random_normal(seed, VG_RANDOM_TEST, (uint64_t)(3 * k + d));
+            place[k][d] = vg_random_normal(seed, VG_RANDOM_TEST, 3 * k + (uint64_t)d);
             length += place[k][d] * place[k][d];
         }
         for (int d = 0; d < 3; d++)
@@ -72,11 +72,11 @@ static void smooth_layers(const icosphere *sphere, uint64_t seed, int16_t *layer
     }
     for (int64_t v = 0; v < VERTICES; v++) {
         value[v] = 0;
-        for (int k = 0; k < BUMPS; k++) {
+        for (uint64_t k = 0; k < BUMPS; k++) {
             double dot = 0;
             for (int d = 0; d < 3; d++)
                 dot += sphere->place[v][d] * place[k][d];
-            value[v] += vg_random_normal(seed, VG_RANDOM_TEST, (uint64_t)(1000 + k)) * exp(6 * (dot - 1));
+            value[v] += vg_random_normal(seed, VG_RANDOM_TEST, 1000 + k) * exp(6 * (dot - 1));
         }
         sorted[v] = value[v];
     }
@@ -128,19 +128,19 @@ static void unrelated_smooth_maps_are_not_alike(void **state)
     simulated_begin(&s, 1);
     icosphere *sphere = icosphere_make(CUTS);
     assert_int_equal(open_spheres(sphere, s.folder, &spheres), 2 * VERTICES);
-    for (int i = 0; i < STUDIES; i++) {
+    for (uint64_t i = 0; i < STUDIES; i++) {
         fit_tally spins = {0}, shuffles = {0};
-        for (int h = 0; h < 2; h++) {
-            smooth_layers(sphere, (uint64_t)(10 * i + h + 1), x + h * VERTICES);
-            smooth_layers(sphere, (uint64_t)(10 * i + h + 3), y + h * VERTICES);
+        for (uint64_t h = 0; h < 2; h++) {
+            smooth_layers(sphere, 10 * i + h + 1, x + h * VERTICES);
+            smooth_layers(sphere, 10 * i + h + 3, y + h * VERTICES);
         }
         for (int32_t v = 0; v < 2 * VERTICES; v++)
             from[v] = v;
         double observed = vg_spin_correlation(x, y, from, 2 * VERTICES);
         for (int n = 0; n < SPINS; n++) {
-            vg_spheres_turn(&spheres, (uint64_t)i, n, from);
+            vg_spheres_turn(&spheres, i, n, from);
             vg_tally_count(&spins, observed, vg_spin_correlation(x, y, from, 2 * VERTICES));
-            shuffle((uint64_t)i, (uint64_t)n, from);
+            shuffle(i, (uint64_t)n, from);
             vg_tally_count(&shuffles, observed, vg_spin_correlation(x, y, from, 2 * VERTICES));
         }
         assert_int_equal(spins.count, SPINS);
