@@ -84,7 +84,7 @@ table() {
 has() {
     grep -qE "$2" "$1.csv" || fault "$1: no row with $2: $(head -3 "$1.csv")"
 }
-for what in regions layers methods models contrasts profile; do table "$what"; done
+for what in regions layers methods models contrasts correlation profile; do table "$what"; done
 has regions '^untrained,activations.pc4,final,top,2,'
 has layers '^grammar,activations,best,all,2,'
 has methods '^grammar,gradient_norm,,all,2,'
@@ -95,6 +95,7 @@ has contrasts '^grammar/activations,grammar/gradient_norm,left,2,'
 has contrasts '^grammar/gradient_norm,untrained/gradient_norm,left,2,'
 has contrasts '^grammar.explanation,grammar.representation,all,2,'
 grep -q '^grammar/gradient_norm,untrained/activations' contrasts.csv && fault "contrasts: all crosses methods with models"
+has correlation "^grammar,activations,untrained,activations,2,"
 has profile '^grammar,gradient_norm,,all,last,2,2,'
 has profile '^grammar,gradient_norm,,all,last,4,2,'
 has profile '^untrained,gradient_norm,,all,without,4,2,'
