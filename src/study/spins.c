@@ -104,13 +104,13 @@ vg_status vg_spins_about(const fit_job *job, char **about)
                          (long long)s->subjects, (long long)job->subject_count);
     return vg_format(about, "none: %s",
                      s->vertices == 0   ? "surface.left_sphere and surface.right_sphere are not given"
-                     : s->subjects == 0 ? "the responses do not lie on a surface"
+                     : s->subjects == 0 ? "the responses do not lie on a surface (no voxel has a hemisphere and a vertex)"
                                         : "null.spins is 0");
 }
 
 void vg_spins_check(const vg_study *study, int64_t subjects, FILE *out)
 {
-    const char *none = subjects == 0             ? "the responses do not lie on a surface"
+    const char *none = subjects == 0             ? "the responses do not lie on a surface (no voxel has a hemisphere and a vertex)"
                        : study->null.spins == 0  ? "null.spins is 0"
                        : study->null.shifts == 0 ? "a layer is preferred where it passes its null: null.shifts"
                                                  : NULL;

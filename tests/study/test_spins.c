@@ -321,7 +321,7 @@ static void without_spheres_there_are_no_spins(void **state)
     double *spun = read_all(results, "/layers/correlation", "p_spin", PAIRS);
     assert_true(isnan(spun[0]));
     assert_int_equal(vg_store_attribute_text(results, "/layers/correlation", "spins", &about), VG_OK);
-    assert_string_equal(about, "none: the responses do not lie on a surface");
+    assert_string_equal(about, "none: the responses do not lie on a surface (no voxel has a hemisphere and a vertex)");
     free(about);
     free(spun);
     vg_store_close(results);

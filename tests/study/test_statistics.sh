@@ -95,7 +95,7 @@ has contrasts '^grammar/activations,grammar/gradient_norm,left,2,'
 has contrasts '^grammar/gradient_norm,untrained/gradient_norm,left,2,'
 has contrasts '^grammar.explanation,grammar.representation,all,2,'
 grep -q '^grammar/gradient_norm,untrained/activations' contrasts.csv && fault "contrasts: all crosses methods with models"
-has correlation "^grammar,activations,untrained,activations,2,"
+has correlation "^grammar,activations,untrained,activations,0,0,,,,,,0$" # no voxel passes, and no sphere is given
 has profile '^grammar,gradient_norm,,all,last,2,2,'
 has profile '^grammar,gradient_norm,,all,last,4,2,'
 has profile '^untrained,gradient_norm,,all,without,4,2,'
