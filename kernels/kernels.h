@@ -65,8 +65,8 @@ cudaError_t vg_gpu_reduce(cudaStream_t stream, vg_reduction kind, int64_t segmen
 /* ridge.cu; center: y is the tile on the device, (rows, columns) dense, in its order, and may be where `centred` is */
 cudaError_t vg_gpu_ridge_center(cudaStream_t stream, const vg_ridge_center *c, const void *y);
 cudaError_t vg_gpu_ridge_spread(cudaStream_t stream, const vg_ridge_spread *s);
-cudaError_t vg_gpu_ridge_combine(cudaStream_t stream, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                 int64_t stride, const void *x, vg_type to, void *out);
+cudaError_t vg_gpu_ridge_combine(cudaStream_t stream, const vg_ridge_combine *c);
+cudaError_t vg_gpu_ridge_join(cudaStream_t stream, const vg_ridge_join *j);
 cudaError_t vg_gpu_ridge_choose(cudaStream_t stream, const vg_ridge_choose *c);
 
 /* score.cu; score: gram is room for vg_gpu_ridge_gram_size(s) doubles */

@@ -1,44 +1,49 @@
-/* ridge: centring, moments and sums of a tile of responses, and the choice of penalties (encoding.md, "Ridge"; device.h has the
- * definitions). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read neighbouring
- * columns. Bytes: center   rows x columns three times (the second and third time from cache where the tile fits), written once spread   16
- * bytes a set, segment and column; combine: (terms + 1) elements; choose: 8 bytes a penalty and column, twice Occupancy: no shared memory,
- * under 64 registers; center has a thread a column, so that tiles should be thousands of columns wide. */
+/* ridge: centring, moments and unions of segments of a tile of responses, and the choice of penalties (encoding.md, "Ridge"; device.h has
+ * the definitions). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read neighbouring
+ * columns. Bytes: center: rows x columns twice (the second time from cache where the tile fits), written once; spread: 16 bytes a set,
+ * segment and column; combine: (terms + 1) elements, means and distances from cache; join: two elements; choose: 8 bytes a penalty and
+ * column, twice. Occupancy: no shared memory, under 64 registers; center has a thread a column, so that tiles should be thousands of
+ * columns wide. */
 #include <float.h>
 
 #include "common.h"
 
-/* Takes the mean of a column off; where it is constant or not finite, 0 throughout. low and high as in cpu_ridge.c. */
+/* Takes its mean off every segment of a column; a column that is constant, not finite or beyond the limit is 0 throughout. y may be where
+ * centred is. */
 template <class FROM, class TO>
 static __global__ void center(int64_t rows, int64_t columns, int64_t segments, const FROM *y, const int32_t *begin, double limit,
                               TO *centred, double *mean_of, double *square_of, uint8_t *dead)
 {
     for (int64_t v = first_thread(); v < columns; v += all_threads()) {
-        double mean = 0.0, low = INFINITY, high = -INFINITY;
-        for (int64_t t = 0; t < rows; t++) {
-            double here = (double)y[t * columns + v];
-            mean += here;
-            low = here < low ? here : low;
-            high = here > high ? here : high;
-        }
-        bool gone = !isfinite(mean) || low == high || low < -limit || high > limit;
-        mean = gone ? 0.0 : mean / (double)rows;
-        dead[v] = gone;
+        double low = INFINITY, high = -INFINITY;
+        bool fine = true;
         for (int64_t s = 0; s < segments; s++) {
-            double sum = 0.0, square = 0.0;
+            double mean = 0.0, sum = 0.0, square = 0.0;
             int64_t first = begin[s], last = begin[s + 1];
             for (int64_t t = first; t < last; t++) {
-                TO here = gone ? (TO)0 : (TO)((double)y[t * columns + v] - mean);
+                double here = (double)y[t * columns + v];
+                mean += here;
+                low = here < low ? here : low;
+                high = here > high ? here : high;
+            }
+            fine = fine && isfinite(mean);
+            mean = last > first ? mean / (double)(last - first) : 0.0;
+            for (int64_t t = first; t < last; t++) {
+                TO here = (TO)((double)y[t * columns + v] - mean);
                 centred[t * columns + v] = here;
                 sum += (double)here;
+                square += (double)here * (double)here;
             }
-            sum = last > first ? sum / (double)(last - first) : 0.0;
-            for (int64_t t = first; t < last; t++) {
-                double away = (double)centred[t * columns + v] - sum;
-                square += away * away;
-            }
-            mean_of[s * columns + v] = sum;
-            square_of[s * columns + v] = square;
+            double left = last > first ? sum / (double)(last - first) : 0.0; /* of rounding alone */
+            mean_of[s * columns + v] = mean + left;
+            square_of[s * columns + v] = fmax(square - left * sum, 0.0);
         }
+        bool gone = !fine || low == high || low < -limit || high > limit;
+        dead[v] = gone;
+        for (int64_t t = 0; gone && t < rows; t++)
+            centred[t * columns + v] = (TO)0;
+        for (int64_t s = 0; gone && s < segments; s++)
+            mean_of[s * columns + v] = square_of[s * columns + v] = 0.0;
     }
 }
 
@@ -111,31 +116,60 @@ cudaError_t vg_gpu_ridge_spread(cudaStream_t stream, const vg_ridge_spread *s)
                           s->train, s->mean, s->square, s->variance, s->shift, s->constant);
 }
 
-/* out (n) = sum over terms, in their order, of sign times a segment's element; in double. */
-template <class FROM, class TO>
-static __global__ void combine(int64_t n, int64_t terms, const int32_t *segment, const float *sign, int64_t stride, const FROM *x, TO *out)
+/* Sums of parts, and what makes them sums about the means of all. */
+template <class FROM, class TO> static __global__ void combine(vg_ridge_combine c)
 {
-    for (int64_t i = first_thread(); i < n; i += all_threads()) {
+    const FROM *x = (const FROM *)c.x;
+    for (int64_t i = first_thread(); i < c.rows * c.columns; i += all_threads()) {
+        int64_t v, row = divide(i, c.columns, &v);
         double sum = 0.0;
-        for (int64_t term = 0; term < terms; term++)
-            sum += (double)sign[term] * (double)x[segment[term] * stride + i];
-        out[i] = (TO)sum;
+        for (int64_t term = 0; term < c.terms; term++)
+            sum += (double)x[c.term[term] * c.stride + i];
+        for (int64_t s = 0; s < c.segments; s++)
+            sum += c.apart[s * c.rows + row] * c.mean[c.segment[s] * c.columns + v];
+        ((TO *)c.out)[i] = (TO)sum;
     }
 }
 
-cudaError_t vg_gpu_ridge_combine(cudaStream_t stream, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                 int64_t stride, const void *x, vg_type to, void *out)
+cudaError_t vg_gpu_ridge_combine(cudaStream_t stream, const vg_ridge_combine *c)
 {
+    int64_t n = c->rows * c->columns;
     if (n <= 0)
         return cudaSuccess;
     unsigned blocks = blocks_for(n, THREADS);
-    if (type == VG_F64)
-        return VG_LAUNCH_FLAT((combine<double, double>), blocks, THREADS, stream, n, terms, segment, sign, stride, (const double *)x,
-                              (double *)out);
-    return to == VG_F64 ? VG_LAUNCH_FLAT((combine<float, double>), blocks, THREADS, stream, n, terms, segment, sign, stride,
-                                         (const float *)x, (double *)out)
-                        : VG_LAUNCH_FLAT((combine<float, float>), blocks, THREADS, stream, n, terms, segment, sign, stride,
-                                         (const float *)x, (float *)out);
+    if (c->type == VG_F64)
+        return c->to == VG_F64 ? VG_LAUNCH_FLAT((combine<double, double>), blocks, THREADS, stream, *c)
+                               : VG_LAUNCH_FLAT((combine<double, float>), blocks, THREADS, stream, *c);
+    return c->to == VG_F64 ? VG_LAUNCH_FLAT((combine<float, double>), blocks, THREADS, stream, *c)
+                           : VG_LAUNCH_FLAT((combine<float, float>), blocks, THREADS, stream, *c);
+}
+
+/* A thread takes one segment's rows of a column: where they go and the mean of all follow from the list. */
+template <class TYPE> static __global__ void join(vg_ridge_join j)
+{
+    const TYPE *centred = (const TYPE *)j.centred;
+    for (int64_t i = first_thread(); i < j.segments * j.columns; i += all_threads()) {
+        int64_t v, mine = divide(i, j.columns, &v), rows = 0, to = 0;
+        double mean = 0.0;
+        for (int64_t s = 0; s < j.segments; s++) {
+            int64_t here = j.begin[j.segment[s] + 1] - j.begin[j.segment[s]];
+            mean += (double)here * j.mean[j.segment[s] * j.columns + v];
+            to += s < mine ? here : 0;
+            rows += here;
+        }
+        double shift = rows > 0 ? j.mean[j.segment[mine] * j.columns + v] - mean / (double)rows : 0.0;
+        for (int64_t t = j.begin[j.segment[mine]]; t < j.begin[j.segment[mine] + 1]; t++, to++)
+            ((TYPE *)j.out)[to * j.columns + v] = (TYPE)((double)centred[t * j.columns + v] + shift);
+    }
+}
+
+cudaError_t vg_gpu_ridge_join(cudaStream_t stream, const vg_ridge_join *j)
+{
+    int64_t n = j->segments * j->columns;
+    if (n <= 0)
+        return cudaSuccess;
+    return j->type == VG_F64 ? VG_LAUNCH_FLAT(join<double>, blocks_for(n, THREADS), THREADS, stream, *j)
+                             : VG_LAUNCH_FLAT(join<float>, blocks_for(n, THREADS), THREADS, stream, *j);
 }
 
 /* The best penalty of a column, and of those that are as good, the first in ascending. */

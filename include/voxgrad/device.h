@@ -73,10 +73,11 @@ typedef enum { VG_SUM, VG_L1, VG_L2, VG_DOT } vg_reduction;
 
 /* ---- arguments of ridge (encoding.md, "Ridge"); matrices are dense, voxels v are columns ------------------------- */
 
-/* A tile of responses, centred: centred (rows, columns) of `type` = y - mean of the column, y (rows, columns) of `from` with leading
- * dimension ld, in HOST memory (a file's view), and row t taken from row order[t] (NULL: t; host memory too). Rows are cut into segments
- * begin[s] .. begin[s + 1] - 1; of each and every column the mean (of what was centred) and the sum of squares about it: mean, square
- * (segments, columns). dead (columns): 1 where a column is constant or has a value that is not finite; its centred values are 0. */
+/* A tile of responses, centred segment by segment: of y (rows, columns) of `from` with leading dimension ld, in HOST memory (a file's
+ * view), row t is taken from row order[t] (NULL: t; host memory too). Rows are cut into segments begin[s] .. begin[s + 1] - 1; of each and
+ * every column the mean and the sum of squares about it: mean, square (segments, columns); centred (rows, columns) of `type` = y - mean of
+ * the segment. dead (columns): 1 where a column is constant or has a value that is not finite; its centred values, means and squares are 0.
+ */
 typedef struct {
     vg_type from, type;
     int64_t rows, columns, ld, segments;
@@ -97,6 +98,34 @@ typedef struct {
     double *variance, *shift;
     uint8_t *constant;
 } vg_ridge_spread;
+
+/* Cross-products (rows, columns) of a union of segments, from those of its parts, each about the means of its own segments: out, of type
+ * `to` = sum over i < terms of x + term[i] * stride, then sum over i < segments of apart[i, row] * mean[segment[i], column]; added in
+ * double, in that order. apart (segments, rows): a segment's rows times the distance of its features' means from those of the union; mean:
+ * the responses', as ridge_center gives them. With them the sum is about the means of the union (Chan, Golub & LeVeque 1983, Am Stat
+ * 37:242-247).
+ */
+typedef struct {
+    vg_type type, to;
+    int64_t rows, columns, terms, stride;
+    const int32_t *term;
+    const void *x;
+    int64_t segments;
+    const int32_t *segment;
+    const double *apart, *mean;
+    void *out;
+} vg_ridge_combine;
+
+/* The rows of segments segment[0 .. segments - 1], one below the other, about the mean of all of them: centred and mean are what
+ * ridge_center gives, begin as there; out (rows of them, columns) of `type`. */
+typedef struct {
+    vg_type type;
+    int64_t columns, segments;
+    const int32_t *begin, *segment;
+    const void *centred;
+    const double *mean;
+    void *out;
+} vg_ridge_join;
 
 /* What r products of a voxel say about every penalty. products (r, rows, columns): the predictions of r basis functions on the held-out
  * rows, about their mean; coefficient (penalties, r) makes predictions of them. y (rows, columns): the responses. With b = products' y and
@@ -214,14 +243,10 @@ typedef struct {
      * what c->y and c->order point at stays as it is until then. NULL: none will be asked for. Changes no result. */
     vg_status (*ridge_ahead)(vg_device *d, const vg_ridge_center *c);
     vg_status (*ridge_spread)(vg_device *d, const vg_ridge_spread *s);
-    /* out (n) = sum over i < terms of sign[i] * x[segment[i] * stride ..], added in double in that order */
-    vg_status (*ridge_combine)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                               int64_t stride, const void *x, void *out);
+    vg_status (*ridge_combine)(vg_device *d, const vg_ridge_combine *c);
+    vg_status (*ridge_join)(vg_device *d, const vg_ridge_join *j);
     vg_status (*ridge_score)(vg_device *d, const vg_ridge_score *s);
     vg_status (*ridge_choose)(vg_device *d, const vg_ridge_choose *c);
-    /* ridge_combine into doubles */
-    vg_status (*ridge_combine_wide)(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                    int64_t stride, const void *x, double *out);
     vg_status (*ridge_quadratic)(vg_device *d, const vg_ridge_quadratic *q);
 } vg_device_ops;
 

@@ -135,8 +135,7 @@ done:
 typedef struct {
     int64_t total, length, count, slice;
     double *mine, *all; /* (count, slice); on rank 0 (total, slice) */
-    int32_t *segment;   /* on rank 0 (total): where part i lies among the gathered */
-    float *sign;        /* on rank 0 (total): ones */
+    int32_t *term;      /* on rank 0 (total): where part i lies among the gathered */
     size_t *sizes;      /* (ranks) bytes of this slice */
     int64_t *held;      /* (ranks) how many parts each rank holds */
 } summing;
@@ -144,23 +143,16 @@ typedef struct {
 static vg_status send_order(vg_comm *comm, const int64_t *place, summing *s)
 {
     vg_device *d = comm->device;
-    int32_t *segment = NULL;
-    float *sign = NULL;
+    int32_t *term = NULL;
     vg_status status;
-    VG_GO(VG_NEW(&segment, s->total, "parts of a sum"));
-    VG_GO(VG_NEW(&sign, s->total, "parts of a sum"));
-    for (int64_t i = 0; i < s->total; i++) {
-        segment[i] = (int32_t)place[i];
-        sign[i] = 1.0f;
-    }
-    VG_GO(VG_DEVICE_NEW(d, &s->segment, s->total));
-    VG_GO(VG_DEVICE_NEW(d, &s->sign, s->total));
-    VG_GO(d->ops->up(d, s->segment, segment, (size_t)s->total * sizeof *segment));
-    VG_GO(d->ops->up(d, s->sign, sign, (size_t)s->total * sizeof *sign));
+    VG_GO(VG_NEW(&term, s->total, "parts of a sum"));
+    for (int64_t i = 0; i < s->total; i++)
+        term[i] = (int32_t)place[i];
+    VG_GO(VG_DEVICE_NEW(d, &s->term, s->total));
+    VG_GO(d->ops->up(d, s->term, term, (size_t)s->total * sizeof *term));
     status = d->ops->sync(d);
 done:
-    free(segment);
-    free(sign);
+    free(term);
     return status;
 }
 
@@ -183,8 +175,16 @@ static vg_status sum_slice(vg_comm *comm, const double *parts, int64_t first, in
                        ? d->ops->copy(d, (float *)s->mine, 2 * width, (const float *)(parts + first), 2 * s->length, s->count, 2 * width)
                        : VG_OK);
     VG_TRY(gather_into(comm, s->mine, s->sizes, 0, s->all));
-    VG_AGREE(comm,
-             comm->rank == 0 ? d->ops->ridge_combine(d, VG_F64, width, s->total, s->segment, s->sign, width, s->all, sum + first) : VG_OK);
+    const vg_ridge_combine c = {.type = VG_F64,
+                                .to = VG_F64,
+                                .rows = 1,
+                                .columns = width,
+                                .terms = s->total,
+                                .stride = width,
+                                .term = s->term,
+                                .x = s->all,
+                                .out = sum + first};
+    VG_AGREE(comm, comm->rank == 0 ? d->ops->ridge_combine(d, &c) : VG_OK);
     return vg_comm_device_broadcast(comm, sum + first, (size_t)width * sizeof *sum, 0);
 }
 
@@ -192,8 +192,7 @@ static void free_summing(vg_comm *comm, summing *s)
 {
     release(comm, (void **)&s->mine);
     release(comm, (void **)&s->all);
-    release(comm, (void **)&s->segment);
-    release(comm, (void **)&s->sign);
+    release(comm, (void **)&s->term);
     free(s->sizes);
     free(s->held);
 }

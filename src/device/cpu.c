@@ -113,9 +113,9 @@ static const vg_device_ops ops = {
     .ridge_ahead = nothing_ahead,
     .ridge_spread = vg_cpu_ridge_spread,
     .ridge_combine = vg_cpu_ridge_combine,
+    .ridge_join = vg_cpu_ridge_join,
     .ridge_score = vg_cpu_ridge_score,
     .ridge_choose = vg_cpu_ridge_choose,
-    .ridge_combine_wide = vg_cpu_ridge_combine_wide,
     .ridge_quadratic = vg_cpu_ridge_quadratic,
 };
 

@@ -1,5 +1,5 @@
-/* cpu_ridge: the ridge operations on the CPU (encoding.md, "Ridge"). Every column (voxel) is worked on alone and in a fixed order of rows,
- * so any division of columns among threads gives the same bits. Groups of COLUMNS neighbours share one pass, in double, through
+/* cpu_ridge: centring, moments, unions of segments and the choice of penalties on the CPU (encoding.md, "Ridge"). Every column (voxel) is
+ * worked on alone and in a fixed order of rows, so any division of columns among threads gives the same bits. Sums are in double, through
  * loops that the compiler makes wide; the widest vectors of the processor are chosen when the program starts. */
 #include <float.h>
 #include <math.h>
@@ -11,95 +11,100 @@
 #include "cpu_ridge.h"
 
 enum {
-    COLUMNS = 64, /* of a group whose scores are made together */
-    ROWS = 8,     /* of it that are folded at a time */
     ACROSS = 256, /* columns that are centred together: long enough runs of memory */
-    PIECE = 1024, /* numbers of a sum of segments */
+    AHEAD = 4,    /* rows */
+    LANES = 8,
+    PIECE = 1024, /* numbers of a sum that one thread takes at a time, */
+    BLOCK = 4,    /* and lanes of them that are added up together */
 };
 
 /* ---- a tile of responses, centred --------------------------------------------------------------------------------- */
-
-static inline void load(vg_type type, const void *x, int64_t at, int64_t n, double *out)
-{
-    if (type == VG_F32) {
-        const float *from = (const float *)x + at;
-        for (int64_t v = 0; v < n; v++)
-            out[v] = (double)from[v];
-    } else {
-        memcpy(out, (const double *)x + at, (size_t)n * sizeof(double));
-    }
-}
-
-static inline void store(vg_type type, void *x, int64_t at, int64_t n, const double *from)
-{
-    if (type == VG_F32) {
-        float *out = (float *)x + at;
-        for (int64_t v = 0; v < n; v++)
-            out[v] = (float)from[v];
-    } else {
-        memcpy((double *)x + at, from, (size_t)n * sizeof(double));
-    }
-}
 
 static int64_t source_row(const vg_ridge_center *c, int64_t t)
 {
     return c->order != NULL ? c->order[t] : t;
 }
 
-/* Copies the columns, sums them, and finds the dead ones: all one number, or a sum that is none, or too large for `type`. */
-VG_CLONES static void copy_and_sum(const vg_ridge_center *c, int64_t first, int64_t n, double *mean)
+/* What is seen of columns on the way: dead are those that are all one number, or hold one that is none, or too large for `type`. */
+typedef struct {
+    double low[ACROSS], high[ACROSS];
+    bool fine[ACROSS];
+} range;
+
+/* Asks for a row of the responses, which lie far apart in memory, a few rows before it is read. */
+static inline void fetch(const vg_ridge_center *c, int64_t t, int64_t first, int64_t n)
 {
-    double row[ACROSS], low[ACROSS], high[ACROSS], limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX;
-    for (int64_t v = 0; v < n; v++) {
-        mean[v] = 0;
-        low[v] = INFINITY;
-        high[v] = -INFINITY;
-    }
-    for (int64_t t = 0; t < c->rows; t++) {
+    int64_t size = c->from == VG_F32 ? 4 : 8;
+    const char *row = (const char *)c->y + (source_row(c, t) * c->ld + first) * size;
+    for (int64_t byte = 0; byte < n * size; byte += 64)
+        __builtin_prefetch(row + byte);
+}
+
+/* mean (n) of the rows of one segment; the rows are copied where they need not be converted. */
+VG_CLONES static void copy_and_sum(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, double *mean, range *r)
+{
+    double row[ACROSS], sum[ACROSS] = {0};
+    range seen = *r;
+    for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
+        if (t + AHEAD < c->rows)
+            fetch(c, t + AHEAD, first, n);
         load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++) {
-            mean[v] += row[v];
-            low[v] = row[v] < low[v] ? row[v] : low[v];
-            high[v] = row[v] > high[v] ? row[v] : high[v];
+            sum[v] += row[v];
+            seen.low[v] = row[v] < seen.low[v] ? row[v] : seen.low[v];
+            seen.high[v] = row[v] > seen.high[v] ? row[v] : seen.high[v];
         }
         if (c->from == c->type)
             store(c->type, c->centred, t * c->columns + first, n, row);
     }
+    int64_t rows = c->begin[s + 1] - c->begin[s];
     for (int64_t v = 0; v < n; v++) {
-        c->dead[first + v] = !isfinite(mean[v]) || low[v] == high[v] || low[v] < -limit || high[v] > limit;
-        mean[v] = c->dead[first + v] ? 0.0 : mean[v] / (double)c->rows;
+        seen.fine[v] &= isfinite(sum[v]);
+        mean[v] = rows > 0 ? sum[v] / (double)rows : 0.0;
     }
+    *r = seen;
 }
 
-/* Takes the mean off the rows of one segment (0 throughout where dead); gives the segment's own mean and its sum of squares about that. */
+/* Takes the mean off the rows of one segment; gives the mean of what was rounded, and the sum of squares about it. */
 VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_t first, int64_t n, const double *mean)
 {
-    double row[ACROSS], sum[ACROSS] = {0}, square[ACROSS] = {0}, keep[ACROSS];
-    bool copied = c->from == c->type;
-    for (int64_t v = 0; v < n; v++)
-        keep[v] = c->dead[first + v] ? 0.0 : 1.0;
+    double row[ACROSS], sum[ACROSS] = {0}, square[ACROSS] = {0};
     for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
-        if (copied)
+        if (c->from == c->type)
             load(c->type, c->centred, t * c->columns + first, n, row);
         else
             load(c->from, c->y, source_row(c, t) * c->ld + first, n, row);
         for (int64_t v = 0; v < n; v++)
-            row[v] = keep[v] > 0 ? row[v] - mean[v] : 0.0;
+            row[v] -= mean[v];
         store(c->type, c->centred, t * c->columns + first, n, row);
         load(c->type, c->centred, t * c->columns + first, n, row); /* rounded: a constant stays one exactly */
-        for (int64_t v = 0; v < n; v++)
+        for (int64_t v = 0; v < n; v++) {
             sum[v] += row[v];
+            square[v] += row[v] * row[v];
+        }
     }
     int64_t rows = c->begin[s + 1] - c->begin[s];
-    for (int64_t v = 0; v < n; v++)
-        sum[v] = rows > 0 ? sum[v] / (double)rows : 0.0;
-    for (int64_t t = c->begin[s]; t < c->begin[s + 1]; t++) {
-        load(c->type, c->centred, t * c->columns + first, n, row);
-        for (int64_t v = 0; v < n; v++)
-            square[v] += (row[v] - sum[v]) * (row[v] - sum[v]);
+    for (int64_t v = 0; v < n; v++) {
+        double left = rows > 0 ? sum[v] / (double)rows : 0.0; /* of rounding alone, so that nothing is lost below */
+        square[v] = fmax(square[v] - left * sum[v], 0.0);
+        sum[v] = mean[v] + left;
     }
     store(VG_F64, c->mean, s * c->columns + first, n, sum);
     store(VG_F64, c->square, s * c->columns + first, n, square);
+}
+
+/* Dead columns become 0 throughout. */
+static void bury(const vg_ridge_center *c, int64_t first, int64_t n, const range *r)
+{
+    double limit = c->type == VG_F32 ? (double)FLT_MAX / 4 : DBL_MAX, nothing = 0;
+    for (int64_t v = 0; v < n; v++) {
+        bool dead = !r->fine[v] || r->low[v] == r->high[v] || r->low[v] < -limit || r->high[v] > limit;
+        c->dead[first + v] = dead;
+        for (int64_t t = 0; t < c->rows && dead; t++)
+            store(c->type, c->centred, t * c->columns + first + v, 1, &nothing);
+        for (int64_t s = 0; s < c->segments && dead; s++)
+            c->mean[s * c->columns + first + v] = c->square[s * c->columns + first + v] = 0.0;
+    }
 }
 
 vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
@@ -107,10 +112,18 @@ vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
     VG_PARALLEL(c->rows * c->columns)
     for (int64_t first = 0; first < c->columns; first += ACROSS) {
         double mean[ACROSS];
+        range r;
         int64_t n = vg_min(ACROSS, c->columns - first);
-        copy_and_sum(c, first, n, mean);
-        for (int64_t s = 0; s < c->segments; s++)
+        for (int64_t v = 0; v < n; v++) {
+            r.low[v] = INFINITY;
+            r.high[v] = -INFINITY;
+            r.fine[v] = true;
+        }
+        for (int64_t s = 0; s < c->segments; s++) {
+            copy_and_sum(c, s, first, n, mean, &r);
             center_segment(c, s, first, n, mean);
+        }
+        bury(c, first, n, &r);
     }
     return VG_OK;
 }
@@ -158,301 +171,98 @@ vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
     return VG_OK;
 }
 
-/* ---- sums of segments ------------------------------------------------------------------------------------------------ */
-
-VG_CLONES static void combine_piece(vg_type type, int64_t first, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                    int64_t stride, const void *x, vg_type to, void *out)
-{
-    double sum[PIECE] = {0};
-    for (int64_t i = 0; i < terms; i++) {
-        double by = (double)sign[i];
-        if (type == VG_F32) {
-            const float *from = (const float *)x + segment[i] * stride + first;
-            for (int64_t e = 0; e < n; e++)
-                sum[e] += by * (double)from[e];
-        } else {
-            const double *from = (const double *)x + segment[i] * stride + first;
-            for (int64_t e = 0; e < n; e++)
-                sum[e] += by * from[e];
-        }
-    }
-    store(to, out, first, n, sum);
-}
-
-vg_status vg_cpu_ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                               int64_t stride, const void *x, void *out)
-{
-    VG_PARALLEL(n * terms)
-    for (int64_t first = 0; first < n; first += PIECE)
-        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, type, out);
-    return VG_OK;
-}
-
-vg_status vg_cpu_ridge_combine_wide(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                    int64_t stride, const void *x, double *out)
-{
-    VG_PARALLEL(n * terms)
-    for (int64_t first = 0; first < n; first += PIECE)
-        combine_piece(type, first, vg_min(PIECE, n - first), terms, segment, sign, stride, x, VG_F64, out);
-    return VG_OK;
-}
-
-/* ---- scores of all penalties ------------------------------------------------------------------------------------------- */
-
-/* What one thread works with: `padded` vectors a column (the products, the responses as the last one, zeros up to a multiple of 4),
- * ROWS rows of them, and their Gram, element (j, l), j <= l, at gram[(j * padded + l) * COLUMNS]. */
-typedef struct {
-    int64_t vectors, padded;
-    double *packed, *gram;
-} folding;
-
-static void pack(const vg_ridge_score *s, int64_t row, int64_t rows, int64_t first, int64_t n, folding *f)
-{
-    for (int64_t j = 0; j < f->vectors; j++) {
-        const void *from = j < s->rank ? s->products : s->y;
-        int64_t at = ((j < s->rank ? j * s->rows : 0) + row) * s->columns + first;
-        for (int64_t i = 0; i < rows; i++)
-            load(s->type, from, at + i * s->columns, n, f->packed + (j * ROWS + i) * COLUMNS);
-    }
-}
+/* ---- unions of segments ---------------------------------------------------------------------------------------------- */
 
 typedef double lanes __attribute__((vector_size(64)));
-enum { LANES = 8 };
+typedef double loose_lanes __attribute__((vector_size(64), aligned(8), may_alias));
+typedef float loose_floats __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* gram += packed' packed, four vectors against four, 8 columns at a time. */
-VG_CLONES static void fold(int64_t rows, const folding *f)
+/* sum += by times a block of n numbers at x; one that is not whole is filled up in `part`. */
+static inline void add_block(const double *x, int64_t n, double by, double *part, lanes *sum)
 {
-    for (int64_t jb = 0; jb < f->padded; jb += 4) {
-        for (int64_t lb = jb; lb < f->padded; lb += 4) {
-            for (int64_t v = 0; v < COLUMNS; v += LANES) {
-                lanes sum[4][4], a[4], b[4];
-                for (int j = 0; j < 4; j++)
-                    for (int l = 0; l < 4; l++)
-                        sum[j][l] = *(const lanes *)(f->gram + ((jb + j) * f->padded + lb + l) * COLUMNS + v);
-                for (int64_t i = 0; i < rows; i++) {
-                    for (int j = 0; j < 4; j++) {
-                        a[j] = *(const lanes *)(f->packed + ((jb + j) * ROWS + i) * COLUMNS + v);
-                        b[j] = *(const lanes *)(f->packed + ((lb + j) * ROWS + i) * COLUMNS + v);
-                    }
-                    for (int j = 0; j < 4; j++)
-                        for (int l = 0; l < 4; l++)
-                            sum[j][l] += a[j] * b[l];
-                }
-                for (int j = 0; j < 4; j++)
-                    for (int l = 0; l < 4; l++)
-                        *(lanes *)(f->gram + ((jb + j) * f->padded + lb + l) * COLUMNS + v) = sum[j][l];
+    if (n < BLOCK * LANES) {
+        memcpy(part, x, (size_t)n * sizeof(double));
+        x = part;
+    }
+    for (int k = 0; k < BLOCK; k++)
+        sum[k] += by * *(const loose_lanes *)(x + k * LANES);
+}
+
+/* Columns first .. end - 1 of one row of the sum, block by block. */
+VG_CLONES static void combine_piece(const vg_ridge_combine *c, int64_t row, int64_t first, int64_t end)
+{
+    double part[BLOCK * LANES] = {0};
+    for (int64_t v = first; v < end; v += BLOCK * LANES) {
+        lanes sum[BLOCK] = {{0}};
+        int64_t n = vg_min(BLOCK * LANES, end - v);
+        for (int64_t i = 0; i < c->terms; i++) {
+            int64_t at = c->term[i] * c->stride + row * c->columns + v;
+            if (c->type == VG_F32 && n == BLOCK * LANES) {
+                const float *x = (const float *)c->x + at;
+                for (int k = 0; k < BLOCK; k++)
+                    sum[k] += __builtin_convertvector(*(const loose_floats *)(x + k * LANES), lanes);
+            } else if (c->type == VG_F32) {
+                load(VG_F32, c->x, at, n, part);
+                add_block(part, BLOCK * LANES, 1.0, part, sum);
+            } else {
+                add_block((const double *)c->x + at, n, 1.0, part, sum);
             }
         }
+        for (int64_t i = 0; i < c->segments; i++)
+            add_block(c->mean + c->segment[i] * c->columns + v, n, c->apart[i * c->rows + row], part, sum);
+        memcpy(part, sum, sizeof sum);
+        store(c->to, c->out, row * c->columns + v, n, part);
     }
 }
 
-/* c b, c Q c and c o of one penalty for a group of columns; c (rank) of every column lies at c + j * stride_j + v * stride_v. */
-typedef struct {
-    double cross[COLUMNS], size[COLUMNS], offset[COLUMNS];
-} predicted;
-
-VG_CLONES static void predict(const vg_ridge_score *s, const folding *f, const double *offset, const double *c, bool one, predicted *p)
+vg_status vg_cpu_ridge_combine(vg_device *d, const vg_ridge_combine *c)
 {
-    memset(p, 0, sizeof *p);
-    for (int64_t j = 0; j < s->rank; j++) {
-        const double *gram = f->gram + j * f->padded * COLUMNS, *cj = c + j * COLUMNS;
-        double inner[COLUMNS];
-        for (int64_t v = 0; v < COLUMNS; v++)
-            inner[v] = (one ? c[j] : cj[v]) * gram[j * COLUMNS + v];
-        for (int64_t l = j + 1; l < s->rank; l++)
-            for (int64_t v = 0; v < COLUMNS; v++)
-                inner[v] += 2.0 * (one ? c[l] : c[l * COLUMNS + v]) * gram[l * COLUMNS + v];
-        for (int64_t v = 0; v < COLUMNS; v++) {
-            double here = one ? c[j] : cj[v];
-            p->size[v] += here * inner[v];
-            p->cross[v] += here * gram[s->rank * COLUMNS + v];
-            p->offset[v] += here * offset[j * COLUMNS + v];
-        }
+    int64_t pieces = (c->columns + PIECE - 1) / PIECE; /* of a row */
+    VG_PARALLEL(c->rows * c->columns * (c->terms + c->segments))
+    for (int64_t i = 0; i < c->rows * pieces; i++) {
+        int64_t first = i % pieces * PIECE;
+        combine_piece(c, i / pieces, first, vg_min(first + PIECE, c->columns));
     }
-}
-
-static double correlation_of(double cross, double size, double variance)
-{
-    double scale = sqrt(size * variance);
-    return scale > 0 ? cross / scale : 0.0;
-}
-
-/* Adds what one penalty scores to row `a` of the results. */
-static void add_scores(const vg_ridge_score *s, const predicted *p, int64_t a, int64_t first, int64_t n)
-{
-    double held_out = (double)s->held_out, root = sqrt(held_out);
-    for (int64_t v = 0; v < n; v++) {
-        double variance = s->variance[first + v], use = s->constant[first + v] ? 0.0 : 1.0;
-        if (s->correlation != NULL)
-            s->correlation[a * s->columns + first + v] += s->weight * correlation_of(use * p->cross[v], p->size[v], variance);
-        if (s->loss == NULL)
-            continue;
-        double shift = s->shift[first + v];
-        double error = variance + held_out * shift * shift +
-                       use * (p->size[v] + p->offset[v] * p->offset[v] - 2.0 * (p->cross[v] + root * shift * p->offset[v]));
-        if (s->by_fold)
-            error = variance > 0 ? s->weight * error / variance : s->weight;
-        s->loss[a * s->columns + first + v] += error;
-    }
-}
-
-static void add_totals(const vg_ridge_score *s, int64_t first, int64_t n)
-{
-    for (int64_t v = first; v < first + n; v++)
-        s->total[v] += s->variance[v] + (double)s->held_out * s->shift[v] * s->shift[v];
-}
-
-static void score_group(const vg_ridge_score *s, int64_t first, folding *f, double *offset, double *chosen)
-{
-    int64_t n = vg_min(COLUMNS, s->columns - first);
-    predicted p;
-    memset(f->gram, 0, (size_t)(f->padded * f->padded * COLUMNS) * sizeof(double));
-    for (int64_t row = 0; row < s->rows; row += ROWS) {
-        int64_t rows = vg_min(ROWS, s->rows - row);
-        pack(s, row, rows, first, n, f);
-        fold(rows, f);
-    }
-    for (int64_t j = 0; s->loss != NULL && j < s->rank; j++)
-        load(s->type, s->offset, j * s->columns + first, n, offset + j * COLUMNS);
-    if (s->choice == NULL) {
-        for (int64_t a = 0; a < s->penalties; a++) {
-            predict(s, f, offset, s->coefficient + a * s->rank, true, &p);
-            add_scores(s, &p, a, first, n);
-        }
-    } else {
-        for (int64_t j = 0; j < s->rank; j++)
-            for (int64_t v = 0; v < n; v++)
-                chosen[j * COLUMNS + v] = s->coefficient[s->choice[first + v] * s->rank + j];
-        predict(s, f, offset, chosen, false, &p);
-        add_scores(s, &p, 0, first, n);
-    }
-    if (s->loss != NULL && !s->by_fold)
-        add_totals(s, first, n);
-}
-
-vg_status vg_cpu_ridge_score(vg_device *d, const vg_ridge_score *s)
-{
-    int64_t vectors = s->rank + 1, padded = (vectors + 3) / 4 * 4;
-    int64_t packed = padded * ROWS * COLUMNS, gram = padded * padded * COLUMNS, small = s->rank * COLUMNS;
-    double *scratch;
-    VG_TRY(VG_NEW(&scratch, (packed + gram + 2 * small) * d->threads, "numbers of ridge scores"));
-#pragma omp parallel num_threads(d->threads) if (s->columns > COLUMNS && d->threads > 1)
-    {
-        double *mine = scratch + (packed + gram + 2 * small) * omp_get_thread_num();
-        folding f = {vectors, padded, mine, mine + packed};
-#pragma omp for schedule(static)
-        for (int64_t first = 0; first < s->columns; first += COLUMNS)
-            score_group(s, first, &f, mine + packed + gram, mine + packed + gram + small);
-    }
-    free(scratch);
     return VG_OK;
 }
 
-/* ---- scores of all penalties from directions ------------------------------------------------------------------------------ */
-
-enum { PARTS = 4, AT_ONCE = 4 }; /* products a direction; penalties that share one reading of them */
-
-/* u (n, PARTS, LANES) of columns first .. first + lanes - 1: z far, z near, z held, z lean. */
-static void make_parts(const vg_ridge_quadratic *q, int64_t first, int64_t count, double *u)
+/* Means of columns first .. first + n - 1 over the rows of a union of segments. */
+static void join_means(const vg_ridge_join *j, int64_t first, int64_t n, double *mean)
 {
-    for (int64_t i = 0; i < q->directions; i++, u += PARTS * LANES) {
-        const double *z = q->z + i * q->score.columns + first, *far = q->far + i * q->score.columns + first;
-        const double *held = q->held + i * q->score.columns + first;
-        const double *near = q->near != NULL ? q->near + i * q->score.columns + first : NULL;
-        for (int64_t v = 0; v < LANES; v++) {
-            double here = v < count ? z[v] : 0.0;
-            u[v] = v < count ? 2.0 * here * far[v] : 0.0;
-            u[LANES + v] = near == NULL ? q->diagonal[i] * here * here : v < count ? here * near[v] : 0.0;
-            u[2 * LANES + v] = v < count ? here * held[v] : 0.0;
-            u[3 * LANES + v] = q->lean[i] * here;
+    int64_t rows = 0;
+    memset(mean, 0, (size_t)n * sizeof *mean);
+    for (int64_t i = 0; i < j->segments; i++) {
+        int64_t here = j->begin[j->segment[i] + 1] - j->begin[j->segment[i]];
+        for (int64_t v = 0; v < n; v++)
+            mean[v] += (double)here * j->mean[j->segment[i] * j->columns + first + v];
+        rows += here;
+    }
+    for (int64_t v = 0; v < n; v++)
+        mean[v] = rows > 0 ? mean[v] / (double)rows : 0.0;
+}
+
+VG_CLONES static void join_columns(const vg_ridge_join *j, int64_t first, int64_t n)
+{
+    double mean[ACROSS], row[ACROSS], shift[ACROSS];
+    int64_t to = 0;
+    join_means(j, first, n, mean);
+    for (int64_t i = 0; i < j->segments; i++) {
+        for (int64_t v = 0; v < n; v++)
+            shift[v] = j->mean[j->segment[i] * j->columns + first + v] - mean[v];
+        for (int64_t t = j->begin[j->segment[i]]; t < j->begin[j->segment[i] + 1]; t++, to++) {
+            load(j->type, j->centred, t * j->columns + first, n, row);
+            for (int64_t v = 0; v < n; v++)
+                row[v] += shift[v];
+            store(j->type, j->out, to * j->columns + first, n, row);
         }
     }
 }
 
-typedef struct {
-    lanes cross[AT_ONCE], size[AT_ONCE], offset[AT_ONCE];
-} contracted;
-
-/* Of AT_ONCE penalties: d and e (n) each. */
-VG_CLONES static void contract(int64_t n, const double *u, const double *const *d, const double *const *e, contracted *out)
+vg_status vg_cpu_ridge_join(vg_device *d, const vg_ridge_join *j)
 {
-    contracted sum = {0};
-    for (int64_t i = 0; i < n; i++) {
-        const lanes *part = (const lanes *)(u + i * PARTS * LANES);
-        for (int a = 0; a < AT_ONCE; a++) {
-            sum.size[a] += e[a][i] * part[0] + (d[a][i] * d[a][i]) * part[1];
-            sum.cross[a] += d[a][i] * part[2];
-            sum.offset[a] += d[a][i] * part[3];
-        }
-    }
-    *out = sum;
-}
-
-/* Of one column's own penalty. */
-static void contract_one(int64_t n, const double *u, const double *d, const double *e, double *cross, double *size, double *offset)
-{
-    *cross = *size = *offset = 0;
-    for (int64_t i = 0; i < n; i++, u += PARTS * LANES) {
-        *size += e[i] * u[0] + d[i] * d[i] * u[LANES];
-        *cross += d[i] * u[2 * LANES];
-        *offset += d[i] * u[3 * LANES];
-    }
-}
-
-static void score_chosen(const vg_ridge_quadratic *q, int64_t first, int64_t count, const double *u)
-{
-    predicted p;
-    for (int64_t v = 0; v < count; v++) {
-        int64_t at = q->score.choice[first + v] * q->directions;
-        contract_one(q->directions, u + v, q->filter + at, q->slope + at, &p.cross[v], &p.size[v], &p.offset[v]);
-    }
-    add_scores(&q->score, &p, 0, first, count);
-}
-
-static void score_directions(const vg_ridge_quadratic *q, int64_t first, int64_t count, double *u)
-{
-    int64_t n = q->directions;
-    make_parts(q, first, count, u);
-    if (q->score.choice != NULL) {
-        score_chosen(q, first, count, u);
-        return;
-    }
-    for (int64_t a = 0; a < q->score.penalties; a += AT_ONCE) {
-        const double *d[AT_ONCE], *e[AT_ONCE];
-        contracted sums;
-        predicted p;
-        for (int64_t i = 0; i < AT_ONCE; i++) {
-            int64_t which = vg_min(a + i, q->score.penalties - 1);
-            d[i] = q->filter + which * n;
-            e[i] = q->slope + which * n;
-        }
-        contract(n, u, d, e, &sums);
-        for (int64_t i = 0; i < AT_ONCE && a + i < q->score.penalties; i++) {
-            memcpy(p.cross, &sums.cross[i], sizeof sums.cross[i]);
-            memcpy(p.size, &sums.size[i], sizeof sums.size[i]);
-            memcpy(p.offset, &sums.offset[i], sizeof sums.offset[i]);
-            add_scores(&q->score, &p, a + i, first, count);
-        }
-    }
-}
-
-vg_status vg_cpu_ridge_quadratic(vg_device *d, const vg_ridge_quadratic *q)
-{
-    double *scratch;
-    int64_t each = (q->directions + 1) * PARTS * LANES;
-    VG_TRY(VG_NEW(&scratch, each * d->threads, "numbers of ridge scores"));
-#pragma omp parallel num_threads(d->threads) if (q->score.columns > COLUMNS && d->threads > 1)
-    {
-        double *mine = scratch + each * omp_get_thread_num();
-#pragma omp for schedule(static)
-        for (int64_t first = 0; first < q->score.columns; first += LANES) {
-            int64_t count = vg_min(LANES, q->score.columns - first);
-            score_directions(q, first, count, mine);
-            if (q->score.loss != NULL && !q->score.by_fold)
-                add_totals(&q->score, first, count);
-        }
-    }
-    free(scratch);
+    VG_PARALLEL(j->columns * ACROSS)
+    for (int64_t first = 0; first < j->columns; first += ACROSS)
+        join_columns(j, first, vg_min(ACROSS, j->columns - first));
     return VG_OK;
 }
 

@@ -52,6 +52,8 @@ OPERATION(reduce,
           (kind, segments, offset, columns, x, y, out))
 
 OPERATION(ridge_spread, (vg_device * d, const vg_ridge_spread *s), (s))
+OPERATION(ridge_combine, (vg_device * d, const vg_ridge_combine *c), (c))
+OPERATION(ridge_join, (vg_device * d, const vg_ridge_join *j), (j))
 OPERATION(ridge_choose, (vg_device * d, const vg_ridge_choose *c), (c))
 OPERATION(ridge_quadratic, (vg_device * d, const vg_ridge_quadratic *q), (q))
 
@@ -97,20 +99,6 @@ static vg_status target(vg_device *d, vg_target_kind kind, int64_t rows, int64_t
     return fault == 0 ? VG_OK : vg_cuda_host.fail(VG_DEFECT, "target: a token is not below %lld", (long long)n);
 }
 
-static vg_status ridge_combine(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                               int64_t stride, const void *x, void *out)
-{
-    VG_CUDA(d, vg_gpu_ridge_combine(vg_cuda_of(d)->compute, type, n, terms, segment, sign, stride, x, type, out));
-    return VG_OK;
-}
-
-static vg_status ridge_combine_wide(vg_device *d, vg_type type, int64_t n, int64_t terms, const int32_t *segment, const float *sign,
-                                    int64_t stride, const void *x, double *out)
-{
-    VG_CUDA(d, vg_gpu_ridge_combine(vg_cuda_of(d)->compute, type, n, terms, segment, sign, stride, x, VG_F64, out));
-    return VG_OK;
-}
-
 const vg_device_ops vg_cuda_ops = {
     .alloc = vg_cuda_alloc,
     .free = vg_cuda_free,
@@ -147,7 +135,7 @@ const vg_device_ops vg_cuda_ops = {
     .reduce = reduce,
     .ridge_spread = ridge_spread,
     .ridge_combine = ridge_combine,
+    .ridge_join = ridge_join,
     .ridge_choose = ridge_choose,
-    .ridge_combine_wide = ridge_combine_wide,
     .ridge_quadratic = ridge_quadratic,
 };

@@ -40,10 +40,10 @@ typedef struct {
 static void add_set(const vg_fold *fold, void *state)
 {
     sums *s = state;
-    double m = (double)fold->test_rows, n = (double)fold->train_rows, p = s->columns, width = p + 1;
-    double by_rows = s->rank * m * width, by_directions = s->two * (3 * p * width + 4 * s->penalties * p);
+    double m = (double)fold->test_rows, n = (double)fold->train_rows, p = s->columns;
+    double by_rows = s->rank * m * p, by_directions = s->two * (3 * p * p + 4 * s->penalties * p);
     s->primal += by_rows < by_directions ? by_rows : by_directions;
-    s->primal_held += by_rows < by_directions ? s->rank * (m + 1) * width : s->two * p * (3 * width + 2 * s->penalties);
+    s->primal_held += by_rows < by_directions ? s->rank * (m + 1) * p : s->two * p * (3 * p + 2 * s->penalties);
     s->primal_products = s->rank * (m + 1) * (by_rows < by_directions) > s->primal_products ? s->rank * (m + 1) : s->primal_products;
     s->dual += s->rank * m * n;
     s->dual_held += s->rank * (m + 1) * n;
@@ -72,7 +72,7 @@ bool ridge_is_dual(const vg_ridge_plan *plan, int64_t columns)
 
 int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns)
 {
-    return ridge_is_dual(plan, columns) ? 0 : columns + 1;
+    return ridge_is_dual(plan, columns) ? 0 : columns;
 }
 
 int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int64_t segments, int64_t *total)
@@ -84,7 +84,7 @@ int64_t ridge_stack_end(const int64_t *widths, int64_t first, int64_t count, int
 }
 
 /* Of one space: operations, and bytes held and while it is made. */
-static void add_space(const vg_ridge_plan *plan, int64_t columns, vg_ridge_cost *cost)
+static void add_space(const vg_ridge_plan *plan, int64_t columns, int64_t segments, vg_ridge_cost *cost)
 {
     sums s = sums_of(plan, columns);
     double size = (double)ridge_size(plan->type), p = s.columns, T = s.rows, side = ridge_is_dual(plan, columns) ? T : p, building;
@@ -94,7 +94,7 @@ static void add_space(const vg_ridge_plan *plan, int64_t columns, vg_ridge_cost 
         cost->design_flops += 2 * T * T * p + 9 * s.cubes + 2 * s.projections;
     } else {
         cost->voxel_flops += 2 * s.primal;
-        cost->design_bytes += size * (s.primal_held + T * (p + 1));
+        cost->design_bytes += size * (s.primal_held + T * p) + 8 * s.sets * (double)segments * p;
         cost->design_flops += s.sets * (9 * p * p * p + 2 * T * p * p) + 2 * p * s.primal_held;
     }
     /* features twice, products, Grams and eigenvectors of a batch (at most 1 GB) twice, LAPACK's workspaces, one factor three times */
@@ -103,29 +103,38 @@ static void add_space(const vg_ridge_plan *plan, int64_t columns, vg_ridge_cost 
     cost->build_bytes = building > cost->build_bytes ? building : cost->build_bytes;
 }
 
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 /* Bytes that a fit needs for one voxel. */
 static double voxel_bytes(const vg_ridge_plan *plan, const int64_t *columns, const int64_t *widths, int64_t count, int64_t segments)
 {
-    double size = (double)ridge_size(plan->type), T = (double)plan->folds->rows, stack = 0, widest = 0, products = 0, sets = 0;
+    double size = (double)ridge_size(plan->type), T = (double)plan->folds->rows, slots = (double)segments, stack = 0, widest = 0, train = 0,
+           products = 0, sets = 0;
     for (int64_t i = 0; i < count; i++) {
         sums s = sums_of(plan, columns[i]);
         double here = widths[i] > 0 ? s.primal_products : s.dual_products;
         products = here > products ? here : products;
         widest = (double)widths[i] > widest ? (double)widths[i] : widest;
+        train = widths[i] == 0 ? T : widest > train ? widest : train;
         sets = s.sets;
     }
+    for (int64_t k = 0; k < plan->folds->outer_count; k++) /* and running sums of an outer fold */
+        slots = larger(slots, (double)(segments + 2 * plan->folds->outer[k].inner_count));
     for (int64_t first = 0, total; first < count;) {
         first = ridge_stack_end(widths, first, count, segments, &total);
         stack = (double)total > stack ? (double)total : stack;
     }
     double copies = plan->gpu ? 3 : 2; /* of the responses; the next tile is on its way while one is fitted */
-    return size * (copies * T + (double)(segments + 1) * stack + widest + products) + 40 * widest + 16 * (double)segments + 17 * sets +
+    return size * (copies * T + slots * stack + train + products) + 40 * widest + 16 * (double)segments + 17 * sets +
            16 * (double)plan->alpha_count + 64;
-}
-
-static double least(double a, double b)
-{
-    return a < b ? a : b;
 }
 
 static int64_t choose_tile(const vg_ridge_plan *plan, double bytes, double flops)
@@ -146,7 +155,7 @@ vg_status vg_ridge_estimate(const vg_ridge_plan *plan, const int64_t *columns, i
     for (int64_t i = 0; i < count; i++) {
         widths[i] = ridge_cross_width(plan, columns[i]);
         stacked = (double)widths[i] > stacked ? (double)widths[i] : stacked;
-        add_space(plan, columns[i], cost);
+        add_space(plan, columns[i], segments, cost);
     }
     double bytes = voxel_bytes(plan, columns, widths, count, segments);
     cost->tile = plan->tile > 0 ? plan->tile : choose_tile(plan, bytes, cost->voxel_flops);

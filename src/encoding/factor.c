@@ -119,20 +119,6 @@ done:
     return status;
 }
 
-vg_status ridge_widen(const double *matrix, int64_t rows, int64_t p, const double *by, const double *mean, double **wide)
-{
-    VG_TRY(VG_NEW(wide, rows * (p + 1), "numbers of a factor"));
-    for (int64_t i = 0; i < rows; i++) {
-        double *to = *wide + i * (p + 1), sum = 0;
-        for (int64_t j = 0; j < p; j++) {
-            to[j] = matrix[i * p + j] * (by != NULL ? by[j] : 1.0);
-            sum += to[j] * mean[j];
-        }
-        to[p] = -sum;
-    }
-    return VG_OK;
-}
-
 /* Cuts the padding of a batch off the rows of a dual factor, and takes off each row's mean: what it multiplies need not be centred. */
 static void narrow_rows(double *matrix, int64_t rows, int64_t ld, int64_t n)
 {
@@ -150,18 +136,14 @@ static vg_status send_rows(const ridge_making *s, const ridge_basis *basis, doub
     int64_t rows = basis->rank * (s->m + 1);
     factor->rows = s->m;
     factor->rank = basis->rank;
-    factor->width = s->dual ? s->width : s->columns + 1;
+    factor->width = s->width;
     VG_TRY(ridge_send(s->device, VG_F64, basis->coefficient, s->plan->alpha_count * basis->rank, (void **)&factor->coefficient));
-    if (s->dual) {
+    if (s->dual)
         narrow_rows(left, rows, s->n, s->width);
-        return ridge_send(s->device, s->plan->type, left, rows * s->width, &factor->left);
-    }
-    double *wide = NULL;
-    vg_status status = ridge_widen(left, rows, s->columns, s->by, s->mean, &wide);
-    if (status == VG_OK)
-        status = ridge_send(s->device, s->plan->type, wide, rows * factor->width, &factor->left);
-    free(wide);
-    return status;
+    for (int64_t i = 0; i < rows && !s->dual; i++)
+        for (int64_t j = 0; j < s->width; j++)
+            left[i * s->width + j] *= s->by[j];
+    return ridge_send(s->device, s->plan->type, left, rows * s->width, &factor->left);
 }
 
 static vg_status make_by_rows(const ridge_making *s, const double *projected, const ridge_basis *basis, ridge_factor *factor)
@@ -191,6 +173,19 @@ static double tolerance_of(vg_type type)
     return type == VG_F32 ? 3e-6 : 1e-13;
 }
 
+/* What makes products of a set's segments those of the set. */
+static vg_status send_means(const ridge_making *s, ridge_factor *factor)
+{
+    const ridge_layout *l = &s->building->design->layout;
+    VG_TRY(ridge_send_apart(s->building, l->train + s->set->train, s->set->trains, &factor->apart));
+    factor->trains = factor->apart != NULL ? s->set->trains : 0;
+    if (!factor->by_directions)
+        return VG_OK;
+    VG_TRY(ridge_send_apart(s->building, l->test + s->set->test, s->set->tests, &factor->held_apart));
+    factor->tests = factor->held_apart != NULL ? s->set->tests : 0;
+    return VG_OK;
+}
+
 vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor)
 {
     double *projected = NULL, *weight = NULL;
@@ -202,6 +197,8 @@ vg_status ridge_make_factor(const ridge_making *s, ridge_factor *factor)
     VG_GO(ridge_basis_create(s->plan->alphas, s->plan->alpha_count, s->w, weight, s->n, tolerance_of(s->plan->type), &basis));
     factor->by_directions = pairs_are_fewer(s, basis.rank);
     VG_GO(factor->by_directions ? ridge_make_quadratic(s, projected, factor) : make_by_rows(s, projected, &basis, factor));
+    if (!s->dual)
+        VG_GO(send_means(s, factor));
 done:
     free(projected);
     free(weight);
@@ -211,8 +208,8 @@ done:
 
 void ridge_factor_free(vg_device *device, ridge_factor *factor)
 {
-    void *there[] = {factor->left, factor->coefficient, factor->whiten, factor->lift,   factor->pairs,
-                     factor->near, factor->diagonal,    factor->lean,   factor->filter, factor->slope};
+    void *there[] = {factor->apart, factor->held_apart, factor->left,     factor->coefficient, factor->whiten, factor->lift,
+                     factor->pairs, factor->near,       factor->diagonal, factor->lean,        factor->filter, factor->slope};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         ridge_device_free(device, there[i]);
 }

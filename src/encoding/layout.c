@@ -1,5 +1,5 @@
 /* layout: the rows are cut wherever a training or a held-out set begins or ends; between two cuts lies a segment, and every set is a union
- * of segments (encoding.md, "Ridge", 1). Products are made once a segment and added up, or taken from the total, a set. */
+ * of segments (encoding.md, "Ridge", 1). Products are made once a segment and added up for every set (sums.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,101 +76,60 @@ static bool contains(const vg_range *ranges, int64_t count, int64_t row)
     return false;
 }
 
-/* The lists in the making: (sets * segments) at most each; terms twice that and the total's. */
-typedef struct {
-    int32_t *test_begin, *test, *train_begin, *train, *term;
-    float *sign;
-    int64_t tests, trains, terms;
-} lists;
-
-static void add_term(lists *l, int64_t segment, float sign)
+/* Of every set its segments: lists of all sets, and where each one's begin (sets + 1). */
+static vg_status list_segments(ridge_layout *layout, int32_t *train_begin, int32_t *test_begin)
 {
-    l->term[l->terms] = (int32_t)segment;
-    l->sign[l->terms++] = sign;
-}
-
-/* The terms of a union of segments, shorter of the two ways. */
-static void add_terms(lists *l, const int32_t *segments, int64_t count, int64_t all, int64_t *first, int64_t *terms)
-{
-    *first = l->terms;
-    if (2 * count <= all + 1) {
-        for (int64_t i = 0; i < count; i++)
-            add_term(l, segments[i], 1);
-    } else {
-        add_term(l, all, 1);
-        for (int64_t s = 0, i = 0; s < all; s++) {
-            if (i < count && segments[i] == s)
-                i++;
-            else
-                add_term(l, s, -1);
-        }
-    }
-    *terms = l->terms - *first;
-}
-
-static void list_set(ridge_layout *layout, ridge_set *set, lists *l)
-{
-    const vg_fold *fold = set->fold;
-    int64_t test = l->tests, train = l->trains;
-    for (int64_t s = 0; s < layout->segments; s++) {
-        if (contains(fold->test, fold->test_ranges, layout->begin[s]))
-            l->test[l->tests++] = (int32_t)s;
-        if (contains(fold->train, fold->train_ranges, layout->begin[s]))
-            l->train[l->trains++] = (int32_t)s;
-    }
-    add_terms(l, l->train + train, l->trains - train, layout->segments, &set->train_term, &set->train_terms);
-    add_terms(l, l->test + test, l->tests - test, layout->segments, &set->test_term, &set->test_terms);
-}
-
-static vg_status make_lists(ridge_layout *layout, lists *l)
-{
-    int64_t most = layout->sets * layout->segments;
-    VG_TRY(VG_NEW(&l->test_begin, layout->sets + 1, "sets of rows"));
-    VG_TRY(VG_NEW(&l->train_begin, layout->sets + 1, "sets of rows"));
-    VG_TRY(VG_NEW(&l->test, most, "segments of sets"));
-    VG_TRY(VG_NEW(&l->train, most, "segments of sets"));
-    VG_TRY(VG_NEW(&l->term, 2 * (most + layout->sets) + layout->segments, "terms of sets"));
-    VG_TRY(VG_NEW(&l->sign, 2 * (most + layout->sets) + layout->segments, "terms of sets"));
+    int64_t most = layout->sets * layout->segments, trains = 0, tests = 0;
+    VG_TRY(VG_NEW(&layout->train, most, "segments of sets"));
+    VG_TRY(VG_NEW(&layout->test, most, "segments of sets"));
     for (int64_t i = 0; i < layout->sets; i++) {
-        list_set(layout, &layout->set[i], l);
-        l->test_begin[i + 1] = (int32_t)l->tests;
-        l->train_begin[i + 1] = (int32_t)l->trains;
+        ridge_set *set = &layout->set[i];
+        const vg_fold *fold = set->fold;
+        set->train = trains;
+        set->test = tests;
+        for (int64_t s = 0; s < layout->segments; s++) {
+            if (contains(fold->train, fold->train_ranges, layout->begin[s]))
+                layout->train[trains++] = (int32_t)s;
+            if (contains(fold->test, fold->test_ranges, layout->begin[s]))
+                layout->test[tests++] = (int32_t)s;
+        }
+        set->trains = trains - set->train;
+        set->tests = tests - set->test;
+        train_begin[i + 1] = (int32_t)trains;
+        test_begin[i + 1] = (int32_t)tests;
     }
-    layout->total_term = l->terms;
-    for (int64_t s = 0; s < layout->segments; s++)
-        add_term(l, s, 1);
     return VG_OK;
 }
 
-static vg_status send(vg_device *d, const void *host, int64_t count, void **there)
+static vg_status send(vg_device *d, const int32_t *host, int64_t count, int32_t **there)
 {
-    size_t bytes = (size_t)count * 4;
-    VG_TRY(d->ops->alloc(d, bytes, there));
+    size_t bytes = (size_t)count * sizeof *host;
+    VG_TRY(d->ops->alloc(d, bytes, (void **)there));
     return d->ops->up(d, *there, host, bytes);
 }
 
 vg_status ridge_layout_create(vg_device *device, const vg_folds *folds, ridge_layout *layout)
 {
     *layout = (ridge_layout){.device = device, .rows = folds->rows};
-    lists l = {0};
+    int32_t *train_begin = NULL, *test_begin = NULL, *term = NULL;
+    int64_t terms;
     vg_status status;
     VG_GO(make_segments(folds, layout));
     VG_GO(make_sets(folds, layout));
-    VG_GO(make_lists(layout, &l));
-    VG_GO(send(device, layout->begin, layout->segments + 1, (void **)&layout->begin_there));
-    VG_GO(send(device, l.test_begin, layout->sets + 1, (void **)&layout->test_begin));
-    VG_GO(send(device, l.train_begin, layout->sets + 1, (void **)&layout->train_begin));
-    VG_GO(send(device, l.test, l.tests, (void **)&layout->test));
-    VG_GO(send(device, l.train, l.trains, (void **)&layout->train));
-    VG_GO(send(device, l.term, l.terms, (void **)&layout->term));
-    VG_GO(send(device, l.sign, l.terms, (void **)&layout->sign));
+    VG_GO(VG_NEW(&train_begin, layout->sets + 1, "sets of rows"));
+    VG_GO(VG_NEW(&test_begin, layout->sets + 1, "sets of rows"));
+    VG_GO(list_segments(layout, train_begin, test_begin));
+    VG_GO(ridge_make_sums(folds, layout, &term, &terms));
+    VG_GO(send(device, layout->begin, layout->segments + 1, &layout->begin_there));
+    VG_GO(send(device, train_begin, layout->sets + 1, &layout->train_begin));
+    VG_GO(send(device, test_begin, layout->sets + 1, &layout->test_begin));
+    VG_GO(send(device, layout->train, train_begin[layout->sets], &layout->train_there));
+    VG_GO(send(device, layout->test, test_begin[layout->sets], &layout->test_there));
+    VG_GO(send(device, term, terms, &layout->term));
 done:
-    free(l.test_begin);
-    free(l.train_begin);
-    free(l.test);
-    free(l.train);
-    free(l.term);
-    free(l.sign);
+    free(train_begin);
+    free(test_begin);
+    free(term);
     if (status != VG_OK)
         ridge_layout_free(layout);
     return status;
@@ -178,11 +137,16 @@ done:
 
 void ridge_layout_free(ridge_layout *layout)
 {
-    void *there[] = {layout->begin_there, layout->test_begin, layout->test, layout->train_begin, layout->train, layout->term, layout->sign};
+    int32_t *there[] = {layout->begin_there, layout->train_there, layout->test_there,
+                        layout->train_begin, layout->test_begin,  layout->term};
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
         if (there[i] != NULL)
             layout->device->ops->free(layout->device, there[i]);
-    free(layout->begin);
     free(layout->set);
+    free(layout->sum);
+    free(layout->first_sum);
+    free(layout->begin);
+    free(layout->train);
+    free(layout->test);
     *layout = (ridge_layout){0};
 }

@@ -84,19 +84,14 @@ done:
     return status;
 }
 
-/* Eigenvectors, row i times root[i]^power, for the cross-products about `mean`; to the device. */
-static vg_status send_vectors(const ridge_making *s, making *q, const double *vectors, bool divide, const double *mean, double **there)
+/* Eigenvectors, row i times root[i]^power, for cross-products of features that are not scaled; to the device. */
+static vg_status send_vectors(const ridge_making *s, making *q, const double *vectors, bool divide, double **there)
 {
     int64_t p = s->columns;
-    double *wide = NULL;
     for (int64_t i = 0; i < q->n; i++)
         for (int64_t j = 0; j < p; j++)
-            q->rows[i * p + j] = vectors[q->kept[i] * p + j] * (divide ? 1 / q->root[i] : q->root[i]);
-    vg_status status = ridge_widen(q->rows, q->n, p, s->by, mean, &wide);
-    if (status == VG_OK)
-        status = ridge_send(s->device, VG_F64, wide, q->n * (p + 1), (void **)there);
-    free(wide);
-    return status;
+            q->rows[i * p + j] = s->by[j] * vectors[q->kept[i] * p + j] * (divide ? 1 / q->root[i] : q->root[i]);
+    return ridge_send(s->device, VG_F64, q->rows, q->n * p, (void **)there);
 }
 
 static vg_status send_all_vectors(const ridge_making *s, making *q, ridge_factor *factor)
@@ -108,9 +103,9 @@ static vg_status send_all_vectors(const ridge_making *s, making *q, ridge_factor
     if (status == VG_OK)
         status = s->device->ops->down(s->device, vectors, s->vectors, (size_t)(p * p) * sizeof(double));
     if (status == VG_OK)
-        status = send_vectors(s, q, vectors, true, s->mean, &factor->whiten);
+        status = send_vectors(s, q, vectors, true, &factor->whiten);
     if (status == VG_OK)
-        status = send_vectors(s, q, vectors, false, s->test_mean, &factor->lift);
+        status = send_vectors(s, q, vectors, false, &factor->lift);
     free(vectors);
     return status;
 }
@@ -137,7 +132,7 @@ vg_status ridge_make_quadratic(const ridge_making *s, const double *projected, r
     vg_status status;
     VG_GO(keep(s, &q));
     factor->directions = q.n;
-    factor->width = s->columns + 1;
+    factor->width = s->columns;
     VG_GO(split_pairs(s, projected, &q));
     VG_GO(VG_NEW(&q.lean, q.n, "directions"));
     for (int64_t i = 0; i < q.n; i++)

@@ -1,6 +1,7 @@
-/* ridge.h: what the files of ridge share (encoding.md, "Ridge"). layout.c: folds as segments and sets; estimate.c: which form, how much;
- * design.c: features, their products, eigenvectors; factor.c: what a set needs of them, by way of basis.c (few functions for many
- * penalties) or quadratic.c (pairs of directions); tile.c: a tile of responses scored; ridge.c: all tiles. */
+/* ridge.h: what the files of ridge share (encoding.md, "Ridge"). layout.c: folds as segments and sets; sums.c: what a set's products are
+ * added up from; estimate.c: which form, how much; design.c: features and eigenvectors, by way of gram.c (their products); factor.c: what
+ * a set needs of them, by way of basis.c (few functions for many penalties) or quadratic.c (pairs of directions); tile.c: a tile of
+ * responses scored; ridge.c: all tiles. */
 #ifndef VOXGRAD_ENCODING_RIDGE_H
 #define VOXGRAD_ENCODING_RIDGE_H
 
@@ -8,27 +9,33 @@
 
 /* ---- layout: every training and held-out set as a union of segments -------------------------------------------------- */
 
-/* A set: one training set and the rows held out from it. Its segments stand in the layout's lists; as sums of per-segment products, the
- * training set is the terms [train_term, train_term + train_terms): its segments, or the total (segment number `segments`) less the others.
- */
+/* A set: one training set and the rows held out from it, as segments train[train .. train + trains - 1] and test[...] of the layout. Its
+ * training products are added up from slots term[term .. term + terms - 1]: segments, or running sums of the outer fold it belongs to. */
 typedef struct {
     const vg_fold *fold;
-    int64_t train_term, train_terms, test_term, test_terms;
+    int64_t train, trains, test, tests, term, terms;
 } ridge_set;
 
-/* Sets: the outer folds where they test anything (nested), then the inner folds of outer fold 0, of 1, ... Lists live on the device. */
+/* A running sum of an outer fold, of segments and of running sums before it: slot segments + its number in the fold. */
+typedef struct {
+    int64_t term, terms;
+} ridge_sum;
+
+/* Sets: the outer folds where they test anything (nested), then the inner folds of outer fold 0, of 1, ... */
 typedef struct {
     vg_device *device;
-    int64_t rows, segments, sets, outer_sets;
+    int64_t rows, segments, sets, outer_sets, slots; /* slots: segments and the most running sums of an outer fold */
     ridge_set *set;
-    int32_t *begin;                                                 /* host: (segments + 1) first rows */
-    int32_t *begin_there, *test_begin, *test, *train_begin, *train; /* device: vg_ridge_spread */
-    int32_t *term;                                                  /* device: segments of all sums */
-    float *sign;                                                    /* device: and their signs */
-    int64_t total_term;                                             /* the terms 0 .. segments - 1 of the total start here */
+    ridge_sum *sum;
+    int64_t *first_sum;            /* (outer folds + 1) of outer fold k: first_sum[k] .. first_sum[k + 1] - 1 */
+    int32_t *begin, *train, *test; /* host: (segments + 1) first rows; segments of all sets */
+    int32_t *begin_there, *train_there, *test_there, *train_begin, *test_begin, *term; /* device */
 } ridge_layout;
 vg_status ridge_layout_create(vg_device *device, const vg_folds *folds, ridge_layout *layout);
 void ridge_layout_free(ridge_layout *layout);
+
+/* The terms and running sums of a layout whose sets are there; `term` is to be given to free(). */
+vg_status ridge_make_sums(const vg_folds *folds, ridge_layout *layout, int32_t **term, int64_t *terms);
 
 /* ---- basis: the filters 1 / (w + alpha) of all penalties, from few functions of w -------------------------------------- */
 
@@ -45,13 +52,16 @@ void ridge_basis_free(ridge_basis *basis);
 /* ---- design ------------------------------------------------------------------------------------------------------------- */
 
 /* What a set needs of a design, on the device, in one of two forms.
- * By rows: left (rank rows + rank, width) times the training cross-products (primal, width p + 1) or the training responses (dual, width
- * n) is the predictions of the basis functions on the held-out rows, about their mean, and then (last `rank` rows) sqrt(n) times their
- * means. By directions (quadratic.c; primal): whiten and lift (n, p + 1) times the training and the held-out cross-products; then pairs and
- * near (n, n; NULL: the diagonal alone); tables (alphas, n) and rows (n) as vg_ridge_quadratic wants them. */
+ * By rows: left (rank rows + rank, width) times the training cross-products (primal, width p) or the training responses (dual, width n) is
+ * the predictions of the basis functions on the held-out rows, about their mean, and then (last `rank` rows) sqrt(n) times their means.
+ * By directions (quadratic.c; primal): whiten and lift (n, p) times the training and the held-out cross-products; then pairs and near
+ * (n, n; NULL: the diagonal alone); tables (alphas, n) and rows (n) as vg_ridge_quadratic wants them.
+ * Primal: apart (trains, p), of every training segment its rows times the distance of its mean from the set's, makes of sums of segments'
+ * products those of the set; held_apart (tests, p) of the held-out ones, by directions. NULL and 0: one segment is the whole set. */
 typedef struct {
     bool by_directions;
-    int64_t rows, rank, width;
+    int64_t rows, rank, width, trains, tests;
+    double *apart, *held_apart;
     void *left;
     double *coefficient; /* (alphas, rank) */
     int64_t directions;
@@ -66,23 +76,47 @@ struct vg_ridge_design {
     bool dual;
     int64_t principal; /* above 0: so many principal components of each training set, the largest */
     ridge_layout layout;
-    void *features;       /* primal: (T, p + 1), about the mean of all rows, and a column of ones */
+    void *features;       /* primal: (T, p), about the means of segments */
     ridge_factor *factor; /* (sets) */
 };
+
+/* A design in the making. Matrices of one batch of sets: gram (sets, n, n) on the device becomes their eigenvectors. */
+typedef struct {
+    vg_ridge_design *design;
+    vg_device *device;
+    int64_t rows, columns, n;   /* n: side of the Grams */
+    double *x, *x_there;        /* (T, p) about the means of segments: host, device */
+    double *mean, *square;      /* (segments, p) these means, and sums of squares about them */
+    const double *weight;       /* (p) what standardised columns are multiplied with; NULL: 1 */
+    double *products;           /* host: products of some features (p, p), or dual X X' (T, T) */
+    double *gram, *w;           /* device: (batch, n, n), (batch, n) */
+    double *gram_here, *w_here; /* host: the same */
+} ridge_building;
 
 /* A set in the making: means of the features over its training rows, and what they are scaled by (0 for a constant column); held-out rows H
  * (m, n) about their own mean and, as row m, sqrt(m) times that mean; n, the side of the Gram, and in the dual form the first `width` of
  * its columns. vectors (n, n, rows are eigenvectors) on the device, w (n) on the host. */
 typedef struct {
+    const ridge_building *building;
     const vg_ridge_plan *plan;
     vg_device *device;
     const ridge_set *set;
     bool dual;
     int64_t columns, m, n, width;
-    double *mean, *by, *test_mean; /* (p) */
+    double *mean, *by; /* (p) */
     double *held_out;
     const double *vectors, *w;
 } ridge_making;
+
+/* gram.c: x, mean and square of a design. Errors: VG_INVALID (a value that is not finite: row and column). */
+vg_status ridge_take_features(ridge_building *building, vg_samples features);
+
+/* Means, scales, held-out rows and (into gram_here) the Grams of a batch of sets. */
+vg_status ridge_make_grams(ridge_building *building, ridge_making *sets, int64_t count);
+
+/* On the device (count, p): of segments list[0 .. count - 1], rows of each times the distance of its mean from that of all of them. NULL
+ * where there is but one, and none of that is left. */
+vg_status ridge_send_apart(const ridge_building *building, const int32_t *list, int64_t count, double **there);
 
 /* vg_ridge_design_create, of columns that are multiplied with weight (p) after they were standardised by training rows. */
 vg_status ridge_design_create(vg_device *device, const vg_ridge_plan *plan, vg_samples features, const double *weight, int64_t principal,
@@ -96,10 +130,6 @@ vg_status ridge_make_quadratic(const ridge_making *s, const double *projected, r
 
 /* How far down an eigenvalue is no more than rounding of the largest. */
 double ridge_least_eigenvalue(const double *w, int64_t n);
-
-/* matrix (rows, p) becomes wide (rows, p + 1), columns times `by` (NULL: 1), to act on cross-products and sums: less `mean` times the sums.
- */
-vg_status ridge_widen(const double *matrix, int64_t rows, int64_t p, const double *by, const double *mean, double **wide);
 
 /* Numbers of `type` on the device, from doubles of the host. */
 vg_status ridge_send(vg_device *device, vg_type type, const double *host, int64_t count, void **there);
@@ -202,7 +232,7 @@ static inline void *ridge_at(vg_type type, const void *x, int64_t elements)
 /* How many segments the folds' sets make of the rows. */
 vg_status ridge_count_segments(const vg_folds *folds, int64_t *segments);
 
-/* The width of a space's part of the cross-products: its columns and one for the sums; 0 for the dual form, which has none. */
+/* The width of a space's part of the cross-products: its columns; 0 for the dual form, which has none. */
 int64_t ridge_cross_width(const vg_ridge_plan *plan, int64_t columns);
 
 /* Spaces first .. the one returned - 1 share one product with a tile, `total` wide: so many that it is large enough to be fast, and that

@@ -7,7 +7,7 @@
 
 /* The shape of a factor, as it travels. */
 typedef struct {
-    int64_t by_directions, near, rows, rank, width, directions;
+    int64_t by_directions, near, rows, rank, width, directions, trains, tests;
 } shape;
 
 /* Memory of the device that a design holds beside its layout. */
@@ -16,13 +16,17 @@ typedef struct {
     size_t bytes;
 } part;
 
-enum { PARTS = 10 }; /* of a factor at most */
+enum { PARTS = 12 }; /* of a factor at most */
 
 static int64_t list_parts(const vg_ridge_plan *plan, ridge_factor *f, bool near, part parts[PARTS])
 {
     const int64_t n = f->directions, alphas = plan->alpha_count;
     const size_t size = ridge_size(plan->type), wide = sizeof(double);
     int64_t count = 0;
+    if (f->trains > 0)
+        parts[count++] = (part){(void **)&f->apart, (size_t)(f->trains * f->width) * wide};
+    if (f->tests > 0)
+        parts[count++] = (part){(void **)&f->held_apart, (size_t)(f->tests * f->width) * wide};
     if (!f->by_directions) {
         parts[count++] = (part){&f->left, (size_t)(f->rank * (f->rows + 1) * f->width) * size};
         parts[count++] = (part){(void **)&f->coefficient, (size_t)(alphas * f->rank) * wide};
@@ -42,13 +46,13 @@ static int64_t list_parts(const vg_ridge_plan *plan, ridge_factor *f, bool near,
 
 static part features_part(vg_ridge_design *design)
 {
-    int64_t numbers = design->dual ? 0 : design->plan->folds->rows * (design->columns + 1);
+    int64_t numbers = design->dual ? 0 : design->plan->folds->rows * design->columns;
     return (part){&design->features, (size_t)numbers * ridge_size(design->plan->type)};
 }
 
 static shape shape_of(const ridge_factor *f)
 {
-    return (shape){f->by_directions, f->near != NULL, f->rows, f->rank, f->width, f->directions};
+    return (shape){f->by_directions, f->near != NULL, f->rows, f->rank, f->width, f->directions, f->trains, f->tests};
 }
 
 static vg_status make_part(vg_device *device, part p)
@@ -70,8 +74,10 @@ static vg_status make_empty(vg_ridge_design *design, const shape *shapes, int64_
     for (int64_t i = 0; shapes != NULL && i < sets; i++) {
         const shape *s = &shapes[i];
         ridge_factor *f = &design->factor[i];
-        *f = (ridge_factor){
-            .by_directions = s->by_directions != 0, .rows = s->rows, .rank = s->rank, .width = s->width, .directions = s->directions};
+        *f = (ridge_factor){.by_directions = s->by_directions != 0, .rows = s->rows, .rank = s->rank, .width = s->width};
+        f->directions = s->directions;
+        f->trains = s->trains;
+        f->tests = s->tests;
         int64_t count = list_parts(design->plan, f, s->near != 0, parts);
         for (int64_t k = 0; k < count; k++)
             VG_TRY(make_part(design->device, parts[k]));

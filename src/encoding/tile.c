@@ -1,6 +1,8 @@
-/* tile: one tile of responses (T, v) through all designs (encoding.md, "Ridge", 1, 4, 5). Centre it; once a segment, multiply it with the
- * features of all spaces, stacked; for every set of a space, add segments up, multiply with the set's factor, and score all penalties
- * at once; after the inner folds of an outer one, choose, and score the choice on the outer fold's held-out rows. */
+/* tile: one tile of responses (T, v) through all designs (encoding.md, "Ridge", 1, 4, 5). Centre it, segment by segment; once a segment,
+ * multiply it with the features of all spaces, stacked; for every set of a space, add segments up, multiply with the set's factor, and
+ * score all penalties at once; after the inner folds of an outer one, choose, and score the choice on the outer fold's held-out rows.
+ * A set's products of segments become those about its own means by S multiplications for each of its p v numbers (S: its segments), where
+ * its factor takes rank m p v (by rows) or 3 p^2 v (by directions): measured, 0 to 3 % more; the dual form writes n v numbers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +17,9 @@ struct ridge_tile {
     void *y;
     double *mean, *square, *variance, *shift;
     uint8_t *dead, *constant;
-    void *cross;                                           /* (segments + 1, P, v) products of a stack */
-    void *train, *test, *products;                         /* by rows, of one set: (p + 1, v), (m, v), (rank rows + rank, v) */
-    double *wide, *z, *held, *far, *near;                  /* by directions: (p + 1, v), (n, v) four times */
+    void *cross;                                           /* (slots, P, v) products of a stack, and running sums of one of its designs */
+    void *train, *test, *products;                         /* by rows, of one set: (p or n, v), (m, v), (rank rows + rank, v) */
+    double *wide, *z, *held, *far, *near;                  /* by directions: (p, v), (n, v) four times */
     double *score, *loss_sum, *total;                      /* over inner folds: (alphas, v) twice, (v) */
     int32_t *ascending, *choice;                           /* (alphas), (v) */
     double *best, *outer_score, *outer_loss, *outer_total; /* (v) each */
@@ -31,7 +33,7 @@ struct ridge_tile {
 
 /* The largest of what the sets of the designs need for one voxel. */
 typedef struct {
-    int64_t width, products, directions, stacked;
+    int64_t width, train, products, directions, stacked;
 } needs;
 
 static int64_t larger(int64_t a, int64_t b)
@@ -44,6 +46,7 @@ static needs needs_of(const ridge_call *call)
     needs n = {0};
     for (int64_t i = 0; i < call->count; i++) {
         n.width = larger(n.width, call->widths[i]);
+        n.train = larger(n.train, call->designs[i]->dual ? call->layout->rows : call->widths[i]);
         for (int64_t s = 0; s < call->layout->sets; s++) {
             const ridge_factor *factor = &call->designs[i]->factor[s];
             n.products = larger(n.products, factor->rank * (factor->rows + 1));
@@ -72,8 +75,8 @@ static vg_status take_memory(ridge_tile *f)
     VG_TRY(take(d, &f->y, l->rows * v, size));
     VG_TRY(take(d, &f->dead, v, 1));
     VG_TRY(take(d, &f->constant, l->sets * v, 1));
-    VG_TRY(take(d, &f->cross, (l->segments + 1) * n.stacked * v, size));
-    VG_TRY(take(d, &f->train, n.width * v, size));
+    VG_TRY(take(d, &f->cross, l->slots * n.stacked * v, size));
+    VG_TRY(take(d, &f->train, n.train * v, size));
     VG_TRY(take(d, &f->test, l->rows * v, size));
     VG_TRY(take(d, &f->products, n.products * v, size));
     VG_TRY(take(d, &f->ascending, a, sizeof(int32_t)));
@@ -172,21 +175,82 @@ typedef struct {
     vg_ridge_score score;
 } scoring;
 
-/* c (m, n) = a (m, k) b (k, n) + beta c. */
-static vg_status multiply(ridge_tile *f, vg_type type, const void *a, int64_t m, int64_t k, int64_t lda, const void *b, int64_t n,
-                          double beta, void *c)
+/* c (m, n) = a (m, k) b (k, n). */
+static vg_status multiply(ridge_tile *f, vg_type type, const void *a, int64_t m, int64_t k, const void *b, int64_t n, void *c)
 {
-    vg_gemm g = {.type = type, .m = m, .n = n, .k = k, .batch = 1, .alpha = 1, .beta = beta, .lda = lda, .ldb = n, .ldc = n};
+    vg_gemm g = {.type = type, .m = m, .n = n, .k = k, .batch = 1, .alpha = 1, .lda = k, .ldb = n, .ldc = n};
     g.a = a;
     g.b = b;
     g.c = c;
     return f->device->ops->gemm(f->device, &g);
 }
 
-/* Where the cross-products of a design begin. */
-static const void *cross_of(const ridge_tile *f, const place *at)
+/* Where a slot of a design's cross-products begins. */
+static void *cross_of(const ridge_tile *f, const place *at, int64_t slot)
 {
-    return ridge_at(f->call->plan->type, f->cross, at->first * at->voxels);
+    return ridge_at(f->call->plan->type, f->cross, (slot * at->columns + at->first) * at->voxels);
+}
+
+/* What is added up: `terms` slots of cross-products, into numbers of a type. */
+static vg_ridge_combine sum_of(const ridge_tile *f, const place *at, int64_t width, const int32_t *term, int64_t terms, vg_type to)
+{
+    return (vg_ridge_combine){.type = f->call->plan->type,
+                              .to = to,
+                              .rows = width,
+                              .columns = at->voxels,
+                              .terms = terms,
+                              .stride = at->columns * at->voxels,
+                              .term = term,
+                              .x = cross_of(f, at, 0),
+                              .mean = f->mean};
+}
+
+/* The running sums of an outer fold. */
+static vg_status run_sums(ridge_tile *f, int64_t k, int64_t width, const place *at)
+{
+    const ridge_layout *l = f->call->layout;
+    for (int64_t i = l->first_sum[k]; i < l->first_sum[k + 1]; i++) {
+        vg_ridge_combine c = sum_of(f, at, width, l->term + l->sum[i].term, l->sum[i].terms, f->call->plan->type);
+        c.out = cross_of(f, at, l->segments + i - l->first_sum[k]);
+        VG_TRY(f->device->ops->ridge_combine(f->device, &c));
+    }
+    return VG_OK;
+}
+
+/* A set's training products, about its own means. */
+static vg_status sum_train(ridge_tile *f, const ridge_set *set, const ridge_factor *factor, const place *at, vg_type to, void *out)
+{
+    const ridge_layout *l = f->call->layout;
+    vg_ridge_combine c = sum_of(f, at, factor->width, l->term + set->term, set->terms, to);
+    c.segments = factor->trains;
+    c.segment = l->train_there + set->train;
+    c.apart = factor->apart;
+    c.out = out;
+    return f->device->ops->ridge_combine(f->device, &c);
+}
+
+/* The same of its held-out rows. */
+static vg_status sum_test(ridge_tile *f, const ridge_set *set, const ridge_factor *factor, const place *at, vg_type to, void *out)
+{
+    const ridge_layout *l = f->call->layout;
+    vg_ridge_combine c = sum_of(f, at, factor->width, l->test_there + set->test, set->tests, to);
+    c.segments = factor->tests;
+    c.segment = l->test_there + set->test;
+    c.apart = factor->held_apart;
+    c.out = out;
+    return f->device->ops->ridge_combine(f->device, &c);
+}
+
+/* The responses of some segments, side by side and about their mean: in `room`, or where one segment lies. */
+static vg_status join(ridge_tile *f, const int32_t *here, const int32_t *there, int64_t count, const place *at, void *room, const void **y)
+{
+    const ridge_layout *l = f->call->layout;
+    vg_ridge_join j = {.type = f->call->plan->type, .columns = at->voxels, .segments = count, .segment = there, .begin = l->begin_there};
+    *y = count == 1 ? ridge_at(j.type, f->y, l->begin[here[0]] * at->voxels) : room;
+    j.centred = f->y;
+    j.mean = f->mean;
+    j.out = room;
+    return count == 1 ? VG_OK : f->device->ops->ridge_join(f->device, &j);
 }
 
 /* Predictions of the basis functions on the held-out rows, about their mean, and the means. */
@@ -194,51 +258,24 @@ static vg_status predict(ridge_tile *f, const vg_ridge_design *design, const rid
 {
     vg_type type = f->call->plan->type;
     const ridge_layout *l = f->call->layout;
-    int64_t m = factor->rank * (factor->rows + 1), width = factor->width, done = 0;
-    if (!design->dual) {
-        VG_TRY(f->device->ops->ridge_combine(f->device, type, width * at->voxels, set->train_terms, l->term + set->train_term,
-                                             l->sign + set->train_term, at->columns * at->voxels, cross_of(f, at), f->train));
-        return multiply(f, type, factor->left, m, width, width, f->train, at->voxels, 0, f->products);
-    }
-    for (int64_t i = 0; i < set->fold->train_ranges; i++) {
-        const vg_range *range = &set->fold->train[i];
-        const void *y = ridge_at(type, f->y, range->begin * at->voxels);
-        VG_TRY(
-            multiply(f, type, ridge_at(type, factor->left, done), m, range->end - range->begin, width, y, at->voxels, i > 0, f->products));
-        done += range->end - range->begin;
-    }
-    return VG_OK;
-}
-
-/* The responses of the held-out rows, side by side. */
-static vg_status hold_out(ridge_tile *f, const ridge_set *set, const place *at, const void **y)
-{
-    vg_type type = f->call->plan->type;
-    const ridge_layout *l = f->call->layout;
-    const vg_fold *fold = set->fold;
-    *y = fold->test_ranges == 1 ? ridge_at(type, f->y, fold->test[0].begin * at->voxels) : f->test;
-    for (int64_t i = 0, row = 0; fold->test_ranges > 1 && i < fold->test_ranges; row += fold->test[i].end - fold->test[i].begin, i++)
-        VG_TRY(f->device->ops->ridge_combine(
-            f->device, type, (fold->test[i].end - fold->test[i].begin) * at->voxels, 1, l->term + l->total_term, l->sign + l->total_term, 0,
-            ridge_at(type, f->y, fold->test[i].begin * at->voxels), ridge_at(type, f->test, row * at->voxels)));
-    return VG_OK;
+    const void *train = f->train;
+    if (design->dual)
+        VG_TRY(join(f, l->train + set->train, l->train_there + set->train, set->trains, at, f->train, &train));
+    else
+        VG_TRY(sum_train(f, set, factor, at, type, f->train));
+    return multiply(f, type, factor->left, factor->rank * (factor->rows + 1), factor->width, train, at->voxels, f->products);
 }
 
 /* What training and held-out responses bring to the directions, and sums over pairs of these. */
 static vg_status turn(ridge_tile *f, const ridge_set *set, const ridge_factor *factor, const place *at)
 {
-    const vg_device_ops *ops = f->device->ops;
-    const ridge_layout *l = f->call->layout;
-    vg_type type = f->call->plan->type;
-    int64_t n = factor->directions, width = factor->width, v = at->voxels, stride = at->columns * v;
-    VG_TRY(ops->ridge_combine_wide(f->device, type, width * v, set->train_terms, l->term + set->train_term, l->sign + set->train_term,
-                                   stride, cross_of(f, at), f->wide));
-    VG_TRY(multiply(f, VG_F64, factor->whiten, n, width, width, f->wide, v, 0, f->z));
-    VG_TRY(ops->ridge_combine_wide(f->device, type, width * v, set->test_terms, l->term + set->test_term, l->sign + set->test_term, stride,
-                                   cross_of(f, at), f->wide));
-    VG_TRY(multiply(f, VG_F64, factor->lift, n, width, width, f->wide, v, 0, f->held));
-    VG_TRY(multiply(f, VG_F64, factor->pairs, n, n, n, f->z, v, 0, f->far));
-    return factor->near != NULL ? multiply(f, VG_F64, factor->near, n, n, n, f->z, v, 0, f->near) : VG_OK;
+    int64_t n = factor->directions, width = factor->width, v = at->voxels;
+    VG_TRY(sum_train(f, set, factor, at, VG_F64, f->wide));
+    VG_TRY(multiply(f, VG_F64, factor->whiten, n, width, f->wide, v, f->z));
+    VG_TRY(sum_test(f, set, factor, at, VG_F64, f->wide));
+    VG_TRY(multiply(f, VG_F64, factor->lift, n, width, f->wide, v, f->held));
+    VG_TRY(multiply(f, VG_F64, factor->pairs, n, n, f->z, v, f->far));
+    return factor->near != NULL ? multiply(f, VG_F64, factor->near, n, n, f->z, v, f->near) : VG_OK;
 }
 
 static vg_status prepare(ridge_tile *f, const vg_ridge_design *design, int64_t set, const place *at, scoring *s)
@@ -260,7 +297,8 @@ static vg_status prepare(ridge_tile *f, const vg_ridge_design *design, int64_t s
     s->score.products = f->products;
     s->score.offset = ridge_at(s->score.type, f->products, factor->rank * factor->rows * at->voxels);
     s->score.coefficient = factor->coefficient;
-    return hold_out(f, rows, at, &s->score.y);
+    const ridge_layout *l = f->call->layout;
+    return join(f, l->test + rows->test, l->test_there + rows->test, rows->tests, at, f->test, &s->score.y);
 }
 
 static vg_status score(ridge_tile *f, const scoring *s)
@@ -469,6 +507,8 @@ static vg_status fit_design(ridge_tile *f, int64_t i, int64_t column, const plac
         const scoring *nested = folds->nested ? &outer : NULL;
         const ridge_shared *shared = f->call->shared;
         int64_t table = i * folds->outer_count + k;
+        if (!design->dual)
+            VG_TRY(run_sums(f, k, f->call->widths[i], at));
         if (shared == NULL || !shared->chosen)
             VG_TRY(score_inner(f, design, first, folds->outer[k].inner_count, at));
         if (shared != NULL && !shared->chosen) {
@@ -515,9 +555,9 @@ static vg_status center(ridge_tile *f, int64_t column, int64_t voxels)
     VG_TRY(ops->ridge_center(f->device, &c));
     vg_ridge_spread s = {.sets = l->sets, .segments = l->segments, .columns = voxels, .begin = l->begin_there, .mean = f->mean};
     s.test_begin = l->test_begin;
-    s.test = l->test;
+    s.test = l->test_there;
     s.train_begin = l->train_begin;
-    s.train = l->train;
+    s.train = l->train_there;
     s.square = f->square;
     s.variance = f->variance;
     s.shift = f->shift;
@@ -526,7 +566,7 @@ static vg_status center(ridge_tile *f, int64_t column, int64_t voxels)
     return ops->down(f->device, f->dead_here, f->dead, (size_t)voxels);
 }
 
-/* Products of every segment of the stack with the tile, and their total. */
+/* Products of every segment of the stack with the tile, both about the segment's means. */
 static vg_status cross(ridge_tile *f, const ridge_stack *stack, int64_t voxels)
 {
     vg_type type = f->call->plan->type;
@@ -542,8 +582,7 @@ static vg_status cross(ridge_tile *f, const ridge_stack *stack, int64_t voxels)
         g.ldb = g.ldc = voxels;
         VG_TRY(f->device->ops->gemm(f->device, &g));
     }
-    return f->device->ops->ridge_combine(f->device, type, columns * voxels, l->segments, l->term + l->total_term, l->sign + l->total_term,
-                                         columns * voxels, f->cross, ridge_at(type, f->cross, l->segments * columns * voxels));
+    return VG_OK;
 }
 
 vg_status ridge_tile_fit(ridge_tile *f, int64_t column, int64_t voxels)

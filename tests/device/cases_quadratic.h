@@ -1,31 +1,10 @@
-/* cases of the two ridge operations that work by directions in double: sums of segments into doubles, and scores from sums over pairs of
- * directions, each against its definition written out. */
+/* the case of the ridge operation that works by directions in double: scores from sums over pairs of directions, against their definition
+ * written out. */
 #ifndef VOXGRAD_TESTS_DEVICE_CASES_QUADRATIC_H
 #define VOXGRAD_TESTS_DEVICE_CASES_QUADRATIC_H
 
 #include "bed.h"
 #include "cases_ridge.h"
-
-/* type, n, terms, gap between segments */
-static inline void case_ridge_combine_wide(bed *b)
-{
-    vg_type type = (vg_type)b->shape[0];
-    int64_t n = b->shape[1], terms = b->shape[2], stride = n + b->shape[3];
-    void *x = ridge_numbers(b, type, 5 * stride);
-    double *out = bed_put(b, NULL, (size_t)n * sizeof(double));
-    int32_t *segment = bed_integers(b, terms, 0, 4);
-    float *sign = bed_floats(b, terms, 1);
-    BED_CALL(b, b->device->ops->ridge_combine_wide(b->device, type, n, terms, segment, sign, stride, x, out));
-    b->bytes = (double)n * (8.0 + (double)terms * (type == VG_F32 ? 4.0 : 8.0));
-    if (b->timed)
-        return;
-    double *wanted = bed_doubles(n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t t = 0; t < terms; t++)
-            wanted[i] += (double)bed_host(b, sign)[t] * ridge_number(type, bed_host(b, x), bed_host_integers(b, segment)[t] * stride + i);
-    bed_expect_any(b, out, VG_F64, wanted, 1e-14);
-    free(wanted);
-}
 
 static inline const double *quadratic_host(bed *b, const void *data)
 {

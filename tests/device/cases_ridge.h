@@ -67,25 +67,23 @@ static inline void case_ridge_center(bed *b)
     double *centred = bed_doubles(rows * columns), *mean = bed_doubles(segments * columns), *square = bed_doubles(segments * columns);
     uint8_t *dead = bed_take(b, c.dead);
     for (int64_t v = 0; v < columns && b->judge; v++) {
-        double sum = 0;
         bool alive = v != 1 && v != 3;
-        for (int64_t t = 0; t < rows && alive; t++)
-            sum += ridge_number(c.from, y, t * ld + v) / (double)rows;
-        for (int64_t t = 0; t < rows; t++)
-            centred[t * columns + v] = alive ? ridge_number(c.from, y, order[t] * ld + v) - sum : 0;
         for (int64_t i = 0; i < segments; i++) {
             int64_t n = begin[i + 1] - begin[i];
-            for (int64_t t = begin[i]; t < begin[i + 1]; t++)
-                mean[i * columns + v] += centred[t * columns + v] / (double)n;
-            for (int64_t t = begin[i]; t < begin[i + 1]; t++)
-                square[i * columns + v] += pow(centred[t * columns + v] - mean[i * columns + v], 2);
+            double *about = &mean[i * columns + v];
+            for (int64_t t = begin[i]; t < begin[i + 1] && alive; t++)
+                *about += ridge_number(c.from, y, order[t] * ld + v) / (double)n;
+            for (int64_t t = begin[i]; t < begin[i + 1]; t++) {
+                centred[t * columns + v] = alive ? ridge_number(c.from, y, order[t] * ld + v) - *about : 0;
+                square[i * columns + v] += pow(centred[t * columns + v], 2);
+            }
         }
         bed_check(b, dead[v] == (alive ? 0 : 1), "dead columns are others");
     }
     if (!b->timed) {
         double allowed = c.type == VG_F32 ? 1e-6 : 1e-12;
         bed_expect_any(b, c.centred, c.type, centred, allowed);
-        double *got = bed_take(b, c.mean), away = 0; /* may be 0 but for rounding: against the responses' spread, which is 1 */
+        double *got = bed_take(b, c.mean), away = 0; /* against the responses' spread, which is 1 */
         for (int64_t i = 0; i < segments * columns && b->judge; i++)
             away = fmax(away, fabs(got[i] - mean[i]));
         bed_error(b, away, allowed);
@@ -183,23 +181,70 @@ static inline void case_ridge_spread(bed *b)
 
 /* ---- combine ---------------------------------------------------------------------------------------------------------------- */
 
-/* type, n, terms, gap between segments */
+/* type, type of the sum, rows, columns, terms, gap between parts, segments */
 static inline void case_ridge_combine(bed *b)
 {
-    vg_type type = (vg_type)b->shape[0];
-    int64_t n = b->shape[1], terms = b->shape[2], stride = n + b->shape[3];
-    void *x = ridge_numbers(b, type, 5 * stride), *out = bed_put(b, NULL, (size_t)n * (type == VG_F32 ? sizeof(float) : sizeof(double)));
-    int32_t *segment = bed_integers(b, terms, 0, 4);
-    float *sign = bed_floats(b, terms, 1);
-    BED_CALL(b, b->device->ops->ridge_combine(b->device, type, n, terms, segment, sign, stride, x, out));
-    b->bytes = (double)(n * (terms + 1)) * (type == VG_F32 ? 4.0 : 8.0);
+    const int64_t *s = b->shape;
+    vg_ridge_combine c = {.type = (vg_type)s[0], .to = (vg_type)s[1], .rows = s[2], .columns = s[3], .terms = s[4], .segments = s[6]};
+    int64_t n = c.rows * c.columns;
+    c.stride = n + s[5];
+    c.x = ridge_numbers(b, c.type, 5 * c.stride);
+    c.term = bed_integers(b, c.terms, 0, 4);
+    c.segment = bed_integers(b, c.segments, 0, 6);
+    c.apart = bed_wide(b, c.segments * c.rows, 1);
+    c.mean = bed_wide(b, 7 * c.columns, 1);
+    c.out = bed_put(b, NULL, (size_t)n * (c.to == VG_F32 ? sizeof(float) : sizeof(double)));
+    BED_CALL(b, b->device->ops->ridge_combine(b->device, &c));
+    b->bytes = (double)n * ((double)c.terms * (c.type == VG_F32 ? 4.0 : 8.0) + (c.to == VG_F32 ? 4.0 : 8.0));
     if (b->timed)
         return;
     double *wanted = bed_doubles(n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t t = 0; t < terms; t++)
-            wanted[i] += (double)bed_host(b, sign)[t] * ridge_number(type, bed_host(b, x), bed_host_integers(b, segment)[t] * stride + i);
-    bed_expect_any(b, out, type, wanted, type == VG_F32 ? 1e-7 : 1e-14);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t t = 0; t < c.terms; t++)
+            wanted[i] += ridge_number(c.type, bed_host(b, c.x), bed_host_integers(b, c.term)[t] * c.stride + i);
+        for (int64_t g = 0; g < c.segments; g++)
+            wanted[i] += ridge_number(VG_F64, bed_host(b, c.apart), g * c.rows + i / c.columns) *
+                         ridge_number(VG_F64, bed_host(b, c.mean), bed_host_integers(b, c.segment)[g] * c.columns + i % c.columns);
+    }
+    bed_expect_any(b, c.out, c.to, wanted, c.to == VG_F32 ? 1e-7 : 1e-14);
+    free(wanted);
+}
+
+/* ---- join ------------------------------------------------------------------------------------------------------------------- */
+
+/* type, rows, columns, segments there are, of them joined (every other one, from the last on) */
+static inline void case_ridge_join(bed *b)
+{
+    const int64_t *s = b->shape;
+    vg_ridge_join j = {.type = (vg_type)s[0], .columns = s[2], .segments = s[4]};
+    int32_t *begin = ridge_borders(s[3], s[1]), *segment = calloc((size_t)s[4] + 1, sizeof *segment);
+    int64_t rows = 0;
+    for (int64_t i = 0; i < j.segments; i++) {
+        segment[i] = (int32_t)(s[3] - 1 - 2 * i);
+        rows += begin[segment[i] + 1] - begin[segment[i]];
+    }
+    j.begin = bed_put(b, begin, (size_t)(s[3] + 1) * sizeof *begin);
+    j.segment = bed_put(b, segment, (size_t)j.segments * sizeof *segment);
+    j.centred = ridge_numbers(b, j.type, s[1] * j.columns);
+    j.mean = bed_wide(b, s[3] * j.columns, 10);
+    j.out = bed_put(b, NULL, (size_t)(rows * j.columns) * (j.type == VG_F32 ? sizeof(float) : sizeof(double)));
+    BED_CALL(b, b->device->ops->ridge_join(b->device, &j));
+    b->bytes = (double)(rows * j.columns) * (j.type == VG_F32 ? 8.0 : 16.0);
+    double *wanted = bed_doubles(rows * j.columns);
+    for (int64_t v = 0; v < j.columns && b->judge; v++) {
+        double mean = 0;
+        for (int64_t i = 0; i < j.segments && rows > 0; i++)
+            mean += (double)(begin[segment[i] + 1] - begin[segment[i]]) / (double)rows *
+                    ridge_number(VG_F64, bed_host(b, j.mean), segment[i] * j.columns + v);
+        for (int64_t i = 0, to = 0; i < j.segments; i++)
+            for (int64_t t = begin[segment[i]]; t < begin[segment[i] + 1]; t++, to++)
+                wanted[to * j.columns + v] = ridge_number(j.type, bed_host(b, j.centred), t * j.columns + v) +
+                                             ridge_number(VG_F64, bed_host(b, j.mean), segment[i] * j.columns + v) - mean;
+    }
+    if (!b->timed)
+        bed_expect_any(b, j.out, j.type, wanted, j.type == VG_F32 ? 1e-7 : 1e-14);
+    free(begin);
+    free(segment);
     free(wanted);
 }
 

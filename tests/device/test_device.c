@@ -109,8 +109,13 @@ static const shape center_shapes[] = { /* from, type, rows, columns, gap, segmen
 static const shape center_timings[] = {{VG_F32, VG_F32, 3000, 2000, 0, 5}};
 static const shape spread_shapes[] = {{0, 3, 5, 12}, {3, 4, 0, 12}, {1, 3, 1, 9}, {3, 4, 7, 40}, {12, 5, 1000, 60}};
 static const shape spread_timings[] = {{25, 30, 20000, 3000}};
-static const shape combine_shapes[] = {{VG_F32, 0, 3}, {VG_F32, 7, 0}, {VG_F32, 1, 1}, {VG_F64, 33, 4, 2}, {VG_F32, 9001, 6, 1}, {VG_F64, 9001, 6}};
-static const shape combine_timings[] = {{VG_F64, 1000000, 4}, {VG_F32, 1000000, 4}};
+static const shape combine_shapes[] = { /* type, type of the sum, rows, columns, terms, gap between parts, segments */
+    {VG_F32, VG_F32, 0, 7, 3, 0, 2}, {VG_F32, VG_F64, 7, 0, 3, 0, 2}, {VG_F32, VG_F32, 7, 1, 0}, {VG_F32, VG_F64, 1, 1, 1}, {VG_F64, VG_F64, 3, 33, 4, 2},
+    {VG_F64, VG_F32, 3, 33, 4, 2, 5}, {VG_F32, VG_F32, 9, 1001, 6, 1, 3}, {VG_F32, VG_F64, 41, 256, 6, 0, 7}, {VG_F64, VG_F64, 1, 9001, 6}};
+static const shape combine_timings[] = {{VG_F32, VG_F32, 512, 256, 4, 0, 4}, {VG_F32, VG_F64, 40, 256, 4, 0, 8}, {VG_F64, VG_F64, 1, 1000000, 4}};
+static const shape join_shapes[] = { /* type, rows, columns, segments there are, of them joined */
+    {VG_F32, 9, 0, 3, 2}, {VG_F32, 9, 5, 3, 1}, {VG_F32, 40, 33, 5, 3}, {VG_F64, 40, 33, 5, 2}, {VG_F32, 100, 700, 8, 4}, {VG_F64, 100, 300, 7, 3}};
+static const shape join_timings[] = {{VG_F32, 1000, 20000, 9, 4}};
 static const shape score_shapes[] = { /* type, rows, columns, rank, penalties, held out, what, chosen only, by fold */
     {VG_F32, 9, 0, 3, 4, 9, 3}, {VG_F32, 0, 20, 3, 4, 9, 3}, {VG_F32, 9, 20, 0, 4, 9, 3}, {VG_F32, 9, 20, 3, 0, 9, 3}, {VG_F64, 1, 1, 1, 1, 2, 1},
     {VG_F64, 33, 50, 5, 7, 33, 1}, {VG_F64, 33, 50, 5, 7, 33, 2}, {VG_F64, 33, 50, 5, 7, 33, 3, 0, 1}, {VG_F64, 33, 50, 5, 7, 40, 3, 1}, {VG_F32, 33, 50, 5, 7, 40, 2, 1, 1},
@@ -152,8 +157,8 @@ static const operation operations[] = {
     {"ridge_center", case_ridge_center, LIST(center_shapes), LIST(center_timings)},
     {"ridge_spread", case_ridge_spread, LIST(spread_shapes), LIST(spread_timings)},
     {"ridge_combine", case_ridge_combine, LIST(combine_shapes), LIST(combine_timings)},
+    {"ridge_join", case_ridge_join, LIST(join_shapes), LIST(join_timings)},
     {"ridge_score", case_ridge_score, LIST(score_shapes), LIST(score_timings)},
-    {"ridge_combine_wide", case_ridge_combine_wide, LIST(combine_shapes), LIST(combine_timings)},
     {"ridge_quadratic", case_ridge_quadratic, LIST(quadratic_shapes), LIST(quadratic_timings)},
     {"ridge_choose", case_ridge_choose, LIST(choose_shapes), LIST(choose_timings)},
 };
