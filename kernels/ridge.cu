@@ -1,8 +1,12 @@
-/* ridge: centring, moments and sums of a tile of responses, and the choice of penalties (encoding.md, "Ridge"; device.h has the
- * definitions). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read neighbouring
- * columns. Bytes: center   rows x columns three times (the second and third time from cache where the tile fits), written once spread   16
- * bytes a set, segment and column; combine: (terms + 1) elements; choose: 8 bytes a penalty and column, twice Occupancy: no shared memory,
- * under 64 registers; center has a thread a column, so that tiles should be thousands of columns wide. */
+/* ridge: centring, moments and sums of a tile of responses, and the choice of penalties (encoding.md, "Ridge"; device.h has formulas and
+ * shapes). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read neighbouring columns.
+ * Bytes, of an element as wide as its type:
+ *   center   the tile read three times (the second and third time from cache where it fits), written once
+ *   spread   16 a set, segment and column, and 17 written a set and column
+ *   combine  terms + 1 elements
+ *   choose   8 a penalty and column, twice, the second time from cache; 12 written a column
+ * Occupancy on sm_90: no shared memory; combine and choose 32 registers: full; spread 48: 40 of 64 warps; center 64, and blocks of one
+ * warp, of which 32 fit: half, with a thread a column, so that tiles should be thousands of columns wide. */
 #include <float.h>
 
 #include "common.h"
