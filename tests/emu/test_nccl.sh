@@ -10,8 +10,8 @@ if [ "${VG_CUDA-}" != EMU ]; then
 fi
 tests=$VG_BUILD/tests
 
-# ---- exchange and shared designs ----------------------------------------------------------------------------------------------------------
-for program in comm_test_exchange_device_mpi encoding_test_share_mpi; do
+# ---- exchange, shared designs, sums over subjects ----------------------------------------------------------------------------------------------------------
+for program in comm_test_exchange_device_mpi encoding_test_share_mpi study_test_group_mpi; do
     for try in "4 forward" "4 backward" "2 backward"; do
         n=${try% *} order=${try#* }
         VG_DEVICE=cuda VG_EMU_DEVICES=$n VG_EMU_ORDER=$order ranks "$n" "$tests/$program" >log 2>&1 || fault "$program on $n ranks, $order: $(tail -n 20 log)"
