@@ -253,16 +253,10 @@ static const float *turn(const load *to, const vg_slot *slot)
     return to->values;
 }
 
-/* Whether device memory is the host's. */
-static bool is_cpu(const vg_model *model)
-{
-    return strncmp(model->device->name, "cpu", 3) == 0;
-}
-
 static vg_status put(const load *to, const vg_slot *slot, const float *values)
 {
     size_t bytes = (size_t)(slot->rows * slot->columns) * sizeof(float);
-    if (slot->role == VG_EMBEDDING && !is_cpu(to->model))
+    if (slot->role == VG_EMBEDDING && !to->model->device->host)
         memcpy(to->model->host_embedding, values, bytes);
     return to->model->device->ops->up(to->model->device, slot->place, values, bytes);
 }
@@ -390,7 +384,7 @@ static const char *find_prefix(const vg_family *family, const vg_tensors *tensor
 static void share_memory(vg_model *model, const char *folder, size_t bytes, bool *whole)
 {
     uint32_t key = vg_crc32c(model->hash, VOXGRAD_COMMIT, strlen(VOXGRAD_COMMIT));
-    if (folder == NULL || !is_cpu(model) || model->stream != NULL)
+    if (folder == NULL || !model->device->host || model->stream != NULL)
         return;
     if (vg_node_copy_open(folder, key, bytes, &model->shared, whole) != VG_OK) {
         vg_log(VG_LOG_INFO, "every rank holds the weights on its own: %s", vg_message());
@@ -411,7 +405,7 @@ static vg_status take_memory(vg_model *model, const char *folder, size_t bytes, 
         VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
     VG_TRY(take_weights(&arena, model));
-    if (!is_cpu(model))
+    if (!model->device->host)
         return VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings");
     model->host_embedding = model->embedding;
     return VG_OK;
@@ -449,7 +443,7 @@ static vg_status measure(vg_model *model, size_t *bytes)
     VG_TRY(take_weights(&paper, model));
     *bytes = paper.used;
     model->bytes = paper.used;
-    if (!is_cpu(model))
+    if (!model->device->host)
         model->bytes += (size_t)(model->config.shape.vocabulary * model->config.shape.width) * sizeof(float);
     return VG_OK;
 }

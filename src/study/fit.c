@@ -75,7 +75,7 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
                                   .type = VG_F32,
                                   .r2 = VG_R2_POOLED,
                                   .standardize = strcmp(study->alignment.standardize, "train") == 0,
-                                  .gpu = strncmp(job->device->name, "cpu", 3) != 0};
+                                  .gpu = !job->device->host};
     return VG_OK;
 }
 
