@@ -4,8 +4,6 @@
 #ifndef VOXGRAD_LM_MODEL_H
 #define VOXGRAD_LM_MODEL_H
 
-#include <string.h>
-
 #include "safetensors.h"
 #include "voxgrad/lm.h"
 
