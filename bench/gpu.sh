@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Times the operations of the device table on a GPU (tests/device/test_device --bench, one row a shape) and sets each against a ceiling that
-# is measured in the same call: a device copy for bytes, a cuBLAS product of the same type for FLOPs. Writes a page of bench/results.
+# is measured in the same call: a device copy for bytes, a cuBLAS product of the same type for FLOPs; then explanations by whole models
+# (voxgrad bench attribution), against a product measured in turn with them. Writes a page of bench/results.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {
     cat <<'USAGE'
-Usage: bench/gpu.sh [--gpu N] [--build FOLDER] [--notes FILE] [--out FILE]
+Usage: bench/gpu.sh [--gpu N] [--build FOLDER] [--models LIST] [--notes FILE] [--out FILE]
 
 Writes bench/results/gpu-DATE-COMMIT.md: device, driver and clocks as found, ceilings, and for every operation and shape the median
 time, the rate, and the fraction of its ceiling. The build must have the CUDA back end (tests/gpu.sh makes one in build/gpu).
@@ -14,6 +15,7 @@ Exit status: 0 written, 1 something failed, 77 there is no GPU.
 
   --gpu N         which GPU, as nvidia-smi counts (0)
   --build FOLDER  where voxgrad was built (build/gpu)
+  --models LIST   shapes that explain, with random weights (gpt2); "gpt2 llama2-7b" takes minutes and 27 GB more
   --notes FILE    lines to be put on the page (of tests/gpu.sh)
   --out FILE      the page
 USAGE
@@ -41,6 +43,7 @@ table() {
     awk '
     function median_rate() { return rate * best / median }
     {
+        median = 0 # the first line of each names the device
         for (i = 1; i <= NF; i++) {
             if ($i == "best") best = $(i + 1)
             if ($i == "median") { median = $(i + 1); rate = $(i + 3); unit = $(i + 4) }
@@ -69,6 +72,13 @@ table() {
     }' "$1" "$2"
 }
 
+# explain PROGRAM MODEL: rows of a page, of JSON lines; a model that cannot be timed is said to be so.
+explain() {
+    "$1" bench attribution --device cuda --model "$2" --methods gradient_norm,integrated_gradients --repeats 3 |
+        sed -E 's/.*"model": "([^"]*)".*"method": "([^"]*)".*"words_per_second": ([^,]*),.*"gflops": ([^,]*),.*"fraction_of_gemm": ([^,]*),.*/| \1 | \2 | \3 | \4 GFLOP\/s | \5 |/' ||
+        echo "| $2 | not timed | | | |"
+}
+
 page() {
     local gpu=$1 folder=$2 notes=$3 commit=$4
     echo "# GPU battery of $(date -u +%Y-%m-%d), commit $commit"
@@ -87,12 +97,13 @@ page() {
 }
 
 main() {
-    local gpu=0 build="$root/build/gpu" notes='' out='' commit program folder
+    local gpu=0 build="$root/build/gpu" models=gpt2 notes='' out='' commit program folder model
     while [ $# -gt 0 ]; do
         case "$1" in
-        --gpu | --build | --notes | --out) [ $# -ge 2 ] || { usage >&2 && return 2; } ;;&
+        --gpu | --build | --models | --notes | --out) [ $# -ge 2 ] || { usage >&2 && return 2; } ;;&
         --gpu) gpu=$2 && shift ;;
         --build) build=$2 && shift ;;
+        --models) models=$2 && shift ;;
         --notes) notes=$2 && shift ;;
         --out) out=$2 && shift ;;
         -h | --help) usage && return ;;
@@ -114,6 +125,11 @@ main() {
     "$program" --bench all cuda >"$folder/timings"
     mkdir -p "$(dirname -- "$out")"
     page "$gpu" "$folder" "$notes" "$commit" >"$out"
+    printf '\nExplanations of a random story of 64-token windows by models with random weights, three rounds, medians; demanded are 60 %% of the product.\n\n%s\n%s\n' \
+        '| model | method | words/s | rate | of a product in float32 |' '|---|---|---|---|---|' >>"$out"
+    for model in $models; do
+        explain "$build/voxgrad" "$model" >>"$out"
+    done
     echo "$out"
 }
 

@@ -1,6 +1,6 @@
-/* gather: rows fetched by an index, and added by one.
+/* gather: rows fetched by an index, and added by one; to and from (rows, columns), index (rows).
  * Bytes, for rows x columns elements: gather_rows 8 (what an index < 0 leaves out is not read), scatter_add_rows 12 at most; an index is
- * read once a row of a warp. Occupancy: no shared memory, under 40 registers: full. */
+ * read once a row of a warp. Occupancy on sm_90: no shared memory, at most 32 registers: full. */
 #include "common.h"
 
 /* to (rows, columns) row i = from row index[i], zeros where index[i] < 0. */

@@ -1,8 +1,11 @@
 /* norm: LayerNorm (Ba et al. 2016, eq. 4) and RMSNorm (Zhang & Sennrich 2019, eq. 4) with vjp and jvp; x (rows, columns), a warp a row,
- * sums in double. With u = (x - mean) r (mean = 0 for RMSNorm) and r = 1 / sqrt(mean square + eps): y = u weight + bias      dx = r (g -
- * mean(g) - u mean(g u)), g = weight dy      dy = weight r (dx - mean(dx) - u mean(dx u)) (mean(g), mean(dx) for LayerNorm alone). A row is
- * read from memory once, and again from cache: bytes, for n elements, norm 8 n, vjp 12 n (16 n where it adds), jvp 4 n (1 + 2 directions).
- * Occupancy on sm_90: no shared memory; 48 registers (norm), 62 (vjp), 70 (jvp), blocks of 4 warps: 40, 32, 28 of 64 warps. */
+ * sums in double. With r = 1 / sqrt(mean square + eps) and u = (x - mean) r (RMSNorm: mean = 0; mean(g) and mean(dx) are for LayerNorm):
+ *   norm  y = u weight + bias
+ *   vjp   dx = r (g - mean(g) - u mean(g u)), g = weight dy
+ *   jvp   dy = weight r (dx - mean(dx) - u mean(dx u))
+ * A row is read from memory once, and again from cache: bytes, for n elements, norm 8 n, vjp 12 n (16 n where it adds), jvp
+ * 4 n (1 + 2 directions). Occupancy on sm_90: no shared memory; 48 registers (norm), 62 (vjp), 70 (jvp), blocks of 4 warps: 40, 32, 28 of
+ * 64 warps. */
 #include "common.h"
 
 struct moments {

@@ -1,9 +1,10 @@
 /* path: rows between a baseline and an input at many nodes, and sums over nodes by quadrature weights.
- *   interpolate: out (windows, nodes, rows, columns) = (1 - a) base + a x, which is base + a (x - base) and exact at both ends, where
- *     moved[window, row]; x elsewhere. x and base (windows, rows, columns) are read once for all nodes: 4 (nodes + 2) bytes an element of
- * x. accumulate: total (windows, n), double, += sum over nodes in their order of weight[node] g (windows, nodes, n): 4 nodes + 16 bytes an
- *     element of total.
- * Occupancy: no shared memory, under 40 registers: full. */
+ *   interpolate  out (windows, nodes, rows, columns) = (1 - a) base + a x, which is base + a (x - base) and exact at both ends, where
+ *                moved[window, row]; x elsewhere. x and base (windows, rows, columns) are read once for all nodes: 4 (nodes + 2) bytes an
+ *                element of x.
+ *   accumulate   total (windows, n), double, += sum over nodes in their order of weight[node] g (windows, nodes, n): 4 nodes + 16 bytes an
+ *                element of total.
+ * Occupancy on sm_90: no shared memory, 32 registers: full. */
 #include "common.h"
 
 template <int WIDE>

@@ -1,6 +1,6 @@
 /* reduce: ragged segments of rows become one number each: sum, L1, L2 or the dot with another matrix, in double. Segment s is rows
  * offset[s] .. offset[s + 1] - 1 of x (rows, columns); a warp a segment; an empty one is 0. Moves 4 bytes an element of x (8 for the dot).
- * Occupancy: no shared memory, under 32 registers, blocks of 4 warps: full. */
+ * Occupancy on sm_90: no shared memory, 32 registers, blocks of 4 warps: full. */
 #include "common.h"
 
 static __device__ double term(vg_reduction kind, float x, float y)

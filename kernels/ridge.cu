@@ -1,9 +1,13 @@
 /* ridge: centring, moments and unions of segments of a tile of responses, and the choice of penalties (encoding.md, "Ridge"; device.h has
- * the definitions). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read neighbouring
- * columns. Bytes: center: rows x columns twice (the second time from cache where the tile fits), written once; spread: 16 bytes a set,
- * segment and column; combine: (terms + 1) elements, means and distances from cache; join: two elements; choose: 8 bytes a penalty and
- * column, twice. Occupancy: no shared memory, under 64 registers; center has a thread a column, so that tiles should be thousands of
- * columns wide. */
+ * formulas and shapes). A thread takes a column (voxel) or an element, in the order of rows, segments and terms; neighbours read
+ * neighbouring columns. Bytes, of an element as wide as its type:
+ *   center   the tile read twice (the second time from cache where a segment of it fits), written once
+ *   spread   16 a set, segment and column, and 17 written a set and column
+ *   combine  terms + 1 elements; means and distances from cache
+ *   join     two elements
+ *   choose   8 a penalty and column, twice, the second time from cache; 12 written a column
+ * Occupancy on sm_90: no shared memory; combine and choose 32 registers: full; join 40: 48 of 64 warps; spread 48: 40; center 56, and
+ * blocks of one warp, of which 32 fit: half, with a thread a column, so that tiles should be thousands of columns wide. */
 #include <float.h>
 
 #include "common.h"

@@ -1,6 +1,6 @@
-/* rope: rotary positions in place (Su et al. 2021, eq. 34): (u, v) of entries i and i + half of a head become (u cos - v sin, v cos + u
- * sin). x (rows, heads * head_size), ld apart; position (rows); cosine and sine (positions, half), which stay in cache. Moves 16 bytes a
- * pair. Occupancy: no shared memory, under 32 registers: full. */
+/* rope: rotary positions in place (Su et al. 2021, eq. 34): (u, v) of entries i and i + half of a head become
+ * (u cos - v sin, v cos + u sin). x (rows, heads * head_size), ld apart; position (rows); cosine and sine (positions, half), which stay in
+ * cache. Moves 16 bytes a pair. Occupancy on sm_90: no shared memory, 32 registers: full. */
 #include "common.h"
 
 static __global__ void rotate(int64_t pairs, int64_t heads, int64_t head_size, int64_t half, const int32_t *position, const float *cosine,

@@ -1,12 +1,12 @@
 /* score: what all penalties score at once (device.h, vg_ridge_score and vg_ridge_quadratic), in double.
- *   gram     the products of a voxel's vectors, r basis functions and its responses, over the held-out rows: gram (padded, padded,
- * columns), padded = r + 1 up to a multiple of 4. A block takes 32 voxels and 4 x 4 pairs, its 8 warps a slice of the rows each, 16 sums in
- *            registers; slices are added in order. Reads (r + 1) rows columns elements, from cache again for every further 4 vectors;
- *            (r + 1)(r + 2) rows columns FLOPs.
- *   predict  a thread a voxel and penalty: b = c' products' y, Q = c' products' products c, o = c' offset; 8 (r + 1)(r + 2) / 2 bytes a
- * voxel, from cache for all penalties but the first. quadratic  a thread a voxel and 4 penalties: four sums over n directions; 32 n columns
- * bytes, 8 n columns penalties FLOPs. Occupancy on sm_90: gram 32 kB shared, 96 registers, blocks of 256: 16 of 64 warps; predict
- * 48 registers: 40; quadratic 96: 20. */
+ *   gram       the products of a voxel's vectors, r basis functions and its responses, over the held-out rows: gram (padded, padded,
+ *              columns), padded = r + 1 up to a multiple of 4. A block takes 32 voxels and 4 x 4 pairs, its 8 warps a slice of the rows
+ *              each, 16 sums in registers; slices are added in order. Reads (r + 1) rows columns elements, from cache again for every
+ *              further 4 vectors; (r + 1)(r + 2) rows columns FLOPs.
+ *   predict    a thread a voxel and penalty: b = c' products' y, Q = c' products' products c, o = c' offset;
+ *              8 (r + 1)(r + 2) / 2 bytes a voxel, from cache for all penalties but the first.
+ *   quadratic  a thread a voxel and 4 penalties: four sums over n directions; 32 n columns bytes, 8 n columns penalties FLOPs.
+ * Occupancy on sm_90: gram 32 kB shared, 96 registers, blocks of 256: 16 of 64 warps; predict 48 registers: 40; quadratic 96: 20. */
 #include "common.h"
 
 enum { SLICES = 8, TILE = 4 };

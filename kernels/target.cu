@@ -1,8 +1,9 @@
-/* target: what is explained, from the logits z of a row, and its gradient in place of them (attribution.md; src/device/cpu_target.c has the
- * formulas): with p = softmax(z), L = log sum exp z, t the token: log p_t -> 1[j = t] - p_j; entropy H -> -p_j (log p_j + H); KL -> p_j
- * sum(q)
- * - q_j; contrast z_t - max_(j != t) z_j. In double; a block a row (rows, n), logits (rows, n) read three times, from cache but the first,
- * and written once: 4 n bytes a row, 8 n with gradient. Occupancy on sm_90: 640 bytes shared, 52 registers, blocks of 256: half. */
+/* target: what is explained, from the logits z (rows, n), and its gradient in place of them (attribution.md; formulas of the values are in
+ * src/device/cpu_target.c): with p = softmax(z) and t the token,
+ *   log p_t  -> 1[j = t] - p_j          entropy H    -> -p_j (log p_j + H)
+ *   KL       -> p_j sum(q) - q_j        contrast z_t - max_(j != t) z_j -> 1 at t, -1 at the largest other
+ * In double; a block a row, read three times, from cache but the first, and written once: 4 n bytes a row, 8 n with gradient (KL reads
+ * 4 n more). Occupancy on sm_90: 640 bytes shared, 52 registers, blocks of 256: half. */
 #include "common.h"
 
 struct place {

@@ -12,8 +12,9 @@ usage() {
     cat <<'USAGE'
 Usage: tests/gpu.sh [--gpu N] [--no-bench]
 
-Builds voxgrad for GPU N (0) in build/gpu, runs the tests of label gpu on it, then compute-sanitizer (memcheck, racecheck) over the
-device table, then bench/gpu.sh, which writes bench/results/gpu-DATE-COMMIT.md. Each step has a limit; all take less than 8 minutes.
+Installs the Debian packages that are missing, builds voxgrad for GPU N (0) in build/gpu, runs the tests of label gpu on it, then compute-sanitizer (memcheck, racecheck) over the
+device table, then bench/gpu.sh, which writes bench/results/gpu-DATE-COMMIT.md. Each step has a limit; all but the first take less than 8
+minutes.
 Exit status: 0 all passed, 1 something failed, 77 there is no GPU or no nvcc.
 
   --gpu N      which GPU, as nvidia-smi counts
@@ -79,6 +80,7 @@ main() {
     mkdir -p "$logs" && rm -f -- "$logs"/gpu-*.log
     nvidia-smi --id="$gpu" --query-gpu=name,driver_version --format=csv,noheader
 
+    "$root/jobs/packages.sh" --install tests >"$logs/gpu-packages.log" 2>&1 || say packages "not all could be installed: $logs/gpu-packages.log"
     step configure 40 cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DVOXGRAD_CUDA=ON -DVOXGRAD_WERROR=ON \
         -DCMAKE_CUDA_ARCHITECTURES="${capability/./}" || return 1
     step build 110 cmake --build "$build" --parallel "$(nproc)" || return 1

@@ -90,16 +90,6 @@ vg_status vg_comm_broadcast(vg_comm *comm, void *data, size_t bytes, int root);
 vg_status vg_comm_gather(vg_comm *comm, const void *mine, size_t bytes, int root, void **all, size_t *sizes);
 vg_status vg_comm_allgather(vg_comm *comm, const void *mine, size_t bytes, void **all, size_t *sizes);
 
-/* sum[j] = part_0[j] + part_1[j] + ... + part_(total-1)[j], added in this order whatever rank holds which part: the result
- * does not depend on the number of ranks, bit by bit.
- *   total    number of parts on all ranks together, length: numbers in a part; both agree
- *   indices  (count) which parts this rank holds; every index below `total` is on exactly one rank
- *   parts    (count, length) row-major
- *   sum      (length) on every rank
- * Collective. Errors: VG_DEFECT (an index missing, twice or out of range), VG_NO_MEMORY. */
-vg_status vg_comm_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices, const double *parts,
-                              double *sum);
-
 /* ---- exchange of memory of a device --------------------------------------------------------------------------------- */
 
 /* Lends the ranks' devices to the calls below, until vg_comm_detach. They go by NCCL where every rank drives a GPU of its own (host, PCI
@@ -111,12 +101,20 @@ vg_status vg_comm_attach(vg_comm *comm, vg_device *device);
 /* Before the device is closed, after a failure too; nothing where nothing is attached. Collective. */
 void vg_comm_detach(vg_comm *comm);
 
-/* As vg_comm_broadcast, vg_comm_gather and vg_comm_ordered_sum, but `data`, `mine`, `all` (to be given to the device's free), `parts` and
- * `sum` are memory of the attached device; sizes and indices are the host's. The parts of a sum are moved, then added by the device.
- * Collective. Errors: those, and VG_DEFECT (nothing attached), VG_NO_DEVICE: a failure of one rank's device or of NCCL, or no answer for
- * VOXGRAD_LINK_TIMEOUT seconds (environment; 300), is the same status on all ranks, and what is moved afterwards goes by MPI. */
+/* As vg_comm_broadcast and vg_comm_gather, but `data`, `mine` and `all` (to be given to the device's free) are memory of the attached
+ * device; sizes are the host's. Collective. Errors: those, and VG_DEFECT (nothing attached), VG_NO_DEVICE: a failure of one rank's device
+ * or of NCCL, or no answer for VOXGRAD_LINK_TIMEOUT seconds (environment; 300), is the same status on all ranks, and what is moved
+ * afterwards goes by MPI. */
 vg_status vg_comm_device_broadcast(vg_comm *comm, void *data, size_t bytes, int root);
 vg_status vg_comm_device_gather(vg_comm *comm, const void *mine, size_t bytes, int root, void **all, size_t *sizes);
+
+/* sum[j] = part_0[j] + part_1[j] + ... + part_(total-1)[j], added in this order whatever rank holds which part: the result does not depend
+ * on the number of ranks, bit by bit. The parts are moved, then added by rank 0's device.
+ *   total    number of parts on all ranks together, length: numbers in a part; both agree
+ *   indices  (count) which parts this rank holds, the host's; every index below `total` is on exactly one rank
+ *   parts    (count, length) row-major, of the device
+ *   sum      (length) on every rank, of the device
+ * Collective. Errors: those, and VG_DEFECT (an index missing, twice or out of range). */
 vg_status vg_comm_device_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices,
                                      const double *parts, double *sum);
 

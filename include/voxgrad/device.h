@@ -254,6 +254,7 @@ struct vg_device {
     const vg_device_ops *ops;
     char name[96]; /* "cpu (Haswell kernels, 2 threads)" */
     int threads;
+    bool host;   /* its memory is this process's own, its work that of `threads` cores */
     void *state; /* the back end's own */
 };
 

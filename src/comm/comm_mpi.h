@@ -40,9 +40,6 @@ vg_status vg_comm_total(const vg_comm *comm, const size_t *sizes, size_t *total)
 vg_status vg_comm_send(vg_comm *comm, const void *data, size_t bytes, int to);    /* of any size */
 vg_status vg_comm_receive(vg_comm *comm, void *data, size_t bytes, int from);
 
-/* Where among the gathered parts each of `total` lies: place (total), as every rank's `indices` say; to be given to free(). Collective. */
-vg_status vg_comm_places(vg_comm *comm, int64_t total, int64_t count, const int64_t *indices, int64_t **place);
-
 /* ---- attach.c, wait.c --------------------------------------------------------------------------------------------- */
 
 /* Where a rank's device is; bus "" where it has no links. */

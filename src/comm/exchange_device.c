@@ -6,7 +6,7 @@
 
 #include "comm_mpi.h"
 
-static const int64_t SLICE_BYTES = 1 << 28; /* of all parts together, in a step of the ordered sum */
+enum { SLICE_BYTES = STAGE_BYTES }; /* of all parts together, in a step of the ordered sum */
 
 static vg_status check_attached(const vg_comm *comm)
 {
@@ -131,18 +131,58 @@ done:
 
 /* ---- ordered sum ---------------------------------------------------------------------------------------------------- */
 
+/* Where among the gathered parts each index lies: place[index]. Errors: VG_DEFECT unless every index is there once. */
+static vg_status order_parts(const int64_t *indices, size_t found, int64_t total, int64_t *place)
+{
+    for (int64_t i = 0; i < total; i++)
+        place[i] = -1;
+    for (size_t i = 0; i < found; i++) {
+        if (indices[i] < 0 || indices[i] >= total)
+            return vg_fail(VG_DEFECT, "ordered sum: part %lld of %lld", (long long)indices[i], (long long)total);
+        if (place[indices[i]] >= 0)
+            return vg_fail(VG_DEFECT, "ordered sum: part %lld is there twice", (long long)indices[i]);
+        place[indices[i]] = (int64_t)i;
+    }
+    for (int64_t i = 0; i < total; i++)
+        if (place[i] < 0)
+            return vg_fail(VG_DEFECT, "ordered sum: part %lld is on no rank", (long long)i);
+    return VG_OK;
+}
+
+/* place (total), as every rank's `indices` say; to be given to free(). Collective. */
+static vg_status find_places(vg_comm *comm, int64_t total, int64_t count, const int64_t *indices, int64_t **place)
+{
+    size_t *sizes = NULL, found = 0;
+    void *all = NULL;
+    vg_status status = VG_NEW(&sizes, comm->ranks, "ranks");
+    *place = NULL;
+    if (status == VG_OK)
+        status = VG_NEW(place, total, "parts of a sum");
+    VG_AGREE_GO(comm, status);
+    VG_GO(vg_comm_allgather(comm, indices, (size_t)count * sizeof *indices, &all, sizes));
+    for (int r = 0; r < comm->ranks; r++)
+        found += sizes[r] / sizeof *indices;
+    status = order_parts(all, found, total, *place);
+done:
+    free(sizes);
+    free(all);
+    if (status != VG_OK) {
+        free(*place);
+        *place = NULL;
+    }
+    return status;
+}
+
 /* What the steps of a sum share: columns first .. first + width - 1 of all parts at a time. Memory of the device, but for sizes. */
 typedef struct {
     int64_t total, length, count, slice;
-    double *mine, *all; /* (count, slice); on rank 0 (total, slice) */
-    int32_t *term;      /* on rank 0 (total): where part i lies among the gathered */
-    size_t *sizes;      /* (ranks) bytes of this slice */
-    int64_t *held;      /* (ranks) how many parts each rank holds */
+    double *mine;  /* (count, slice), where there are several slices */
+    int32_t *term; /* on rank 0 (total): where part i lies among the gathered */
+    size_t *sizes; /* (ranks) bytes of a slice */
 } summing;
 
-static vg_status send_order(vg_comm *comm, const int64_t *place, summing *s)
+static vg_status send_order(vg_device *d, const int64_t *place, summing *s)
 {
-    vg_device *d = comm->device;
     int32_t *term = NULL;
     vg_status status;
     VG_GO(VG_NEW(&term, s->total, "parts of a sum"));
@@ -156,25 +196,30 @@ done:
     return status;
 }
 
-static vg_status make_room(vg_comm *comm, const int64_t *place, summing *s)
+static vg_status prepare_sum(vg_comm *comm, const int64_t *place, summing *s)
 {
-    VG_TRY(VG_DEVICE_NEW(comm->device, &s->mine, s->count * s->slice));
-    if (comm->rank != 0)
-        return VG_OK;
-    VG_TRY(VG_DEVICE_NEW(comm->device, &s->all, s->total * s->slice));
-    return send_order(comm, place, s);
+    VG_TRY(VG_NEW(&s->sizes, comm->ranks, "ranks"));
+    if (s->slice < s->length)
+        VG_TRY(VG_DEVICE_NEW(comm->device, &s->mine, s->count * s->slice));
+    return comm->rank == 0 ? send_order(comm->device, place, s) : VG_OK;
 }
 
-/* A double is two floats to `copy`, which only moves them. */
-static vg_status sum_slice(vg_comm *comm, const double *parts, int64_t first, int64_t width, summing *s, double *sum)
+/* This rank's parts of a slice, one after another. A double is two floats to `copy`, which only moves them. */
+static vg_status cut_slice(vg_device *d, const double *parts, int64_t first, int64_t width, const summing *s, const double **mine)
+{
+    *mine = s->mine != NULL ? s->mine : parts;
+    return s->mine == NULL || s->count == 0
+               ? VG_OK
+               : d->ops->copy(d, (float *)s->mine, 2 * width, (const float *)(parts + first), 2 * s->length, s->count, 2 * width);
+}
+
+static vg_status sum_slice(vg_comm *comm, const double *parts, int64_t first, int64_t width, const summing *s, double *sum)
 {
     vg_device *d = comm->device;
-    for (int r = 0; r < comm->ranks; r++)
-        s->sizes[r] = (size_t)(s->held[r] * width) * sizeof(double);
-    VG_AGREE(comm, s->count > 0
-                       ? d->ops->copy(d, (float *)s->mine, 2 * width, (const float *)(parts + first), 2 * s->length, s->count, 2 * width)
-                       : VG_OK);
-    VG_TRY(gather_into(comm, s->mine, s->sizes, 0, s->all));
+    const double *mine;
+    void *all;
+    VG_AGREE(comm, cut_slice(d, parts, first, width, s, &mine));
+    VG_TRY(vg_comm_device_gather(comm, mine, (size_t)(s->count * width) * sizeof *mine, 0, &all, s->sizes));
     const vg_ridge_combine c = {.type = VG_F64,
                                 .to = VG_F64,
                                 .rows = 1,
@@ -182,19 +227,12 @@ static vg_status sum_slice(vg_comm *comm, const double *parts, int64_t first, in
                                 .terms = s->total,
                                 .stride = width,
                                 .term = s->term,
-                                .x = s->all,
+                                .x = all,
                                 .out = sum + first};
-    VG_AGREE(comm, comm->rank == 0 ? d->ops->ridge_combine(d, &c) : VG_OK);
+    vg_status status = comm->rank == 0 ? d->ops->ridge_combine(d, &c) : VG_OK;
+    release(comm, &all);
+    VG_AGREE(comm, status);
     return vg_comm_device_broadcast(comm, sum + first, (size_t)width * sizeof *sum, 0);
-}
-
-static void free_summing(vg_comm *comm, summing *s)
-{
-    release(comm, (void **)&s->mine);
-    release(comm, (void **)&s->all);
-    release(comm, (void **)&s->term);
-    free(s->sizes);
-    free(s->held);
 }
 
 vg_status vg_comm_device_ordered_sum(vg_comm *comm, int64_t total, int64_t length, int64_t count, const int64_t *indices,
@@ -202,23 +240,17 @@ vg_status vg_comm_device_ordered_sum(vg_comm *comm, int64_t total, int64_t lengt
 {
     VG_TRY(check_attached(comm));
     summing s = {.total = total, .length = length, .count = count, .slice = SLICE_BYTES / 8 / (total > 0 ? total : 1)};
-    int64_t *place = NULL;
+    int64_t *place;
     vg_status status;
     s.slice = s.slice < 1 ? 1 : s.slice > length ? length : s.slice;
-    VG_GO(vg_comm_places(comm, total, count, indices, &place));
-    status = VG_NEW(&s.sizes, comm->ranks, "ranks");
-    if (status == VG_OK)
-        status = VG_NEW(&s.held, comm->ranks, "ranks");
-    if (status == VG_OK)
-        status = make_room(comm, place, &s);
-    VG_AGREE_GO(comm, status);
-    VG_GO(vg_comm_sizes(comm, (size_t)count, s.sizes));
-    for (int r = 0; r < comm->ranks; r++)
-        s.held[r] = (int64_t)s.sizes[r];
+    VG_TRY(find_places(comm, total, count, indices, &place));
+    VG_AGREE_GO(comm, prepare_sum(comm, place, &s));
     for (int64_t first = 0; first < length; first += s.slice)
         VG_GO(sum_slice(comm, parts, first, length - first < s.slice ? length - first : s.slice, &s, sum));
 done:
     free(place);
-    free_summing(comm, &s);
+    free(s.sizes);
+    release(comm, (void **)&s.mine);
+    release(comm, (void **)&s.term);
     return status;
 }

@@ -67,8 +67,8 @@ static vg_status cuda_status(cudaError_t code, const char *call, int line, const
 {
     if (code == cudaSuccess)
         return VG_OK;
-    return host->fail(code == cudaErrorMemoryAllocation ? VG_NO_MEMORY : VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s", __FILE__, line,
-                      call, bus, cudaGetErrorString(code));
+    return host->fail(code == cudaErrorMemoryAllocation ? VG_NO_MEMORY : VG_NO_DEVICE, "nccl.c:%d: %s on GPU %s failed: %s", line, call,
+                      bus, cudaGetErrorString(code));
 }
 #define CUDA(call, bus) VG_TRY(cuda_status((call), #call, __LINE__, (bus)))
 
@@ -78,7 +78,7 @@ static vg_status nccl_status(ncclResult_t code, const char *call, int line, cons
     if (code == ncclSuccess || code == ncclInProgress)
         return VG_OK;
     const char *more = nccl.ncclGetLastError(link != NULL ? link->comm : NULL);
-    return host->fail(VG_NO_DEVICE, "%s:%d: %s on GPU %s failed: %s (%s)", __FILE__, line, call, link != NULL ? link->bus : "?",
+    return host->fail(VG_NO_DEVICE, "nccl.c:%d: %s on GPU %s failed: %s (%s)", line, call, link != NULL ? link->bus : "?",
                       nccl.ncclGetErrorString(code), more != NULL ? more : "");
 }
 #define NCCL(call, link) VG_TRY(nccl_status((call), &(#call)[sizeof "nccl"], __LINE__, (link)))

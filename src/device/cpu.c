@@ -138,6 +138,7 @@ vg_status vg_cpu_open(int threads, vg_device **device)
     openblas_set_num_threads(1); /* the parallelism is ours: over pieces */
     (*device)->ops = &ops;
     (*device)->state = cpu;
+    (*device)->host = true;
     (*device)->threads = threads > 0 ? threads : usable_cores();
     snprintf((*device)->name, sizeof(*device)->name, "cpu (%s kernels, %d thread%s)", vg_device_blas_core(), (*device)->threads,
              (*device)->threads == 1 ? "" : "s");

@@ -25,13 +25,20 @@ static void program_folder(char folder[PATH_SIZE])
         *slash = '\0';
 }
 
+/* The module that the environment names, or NULL. */
+static const char *named_module(void)
+{
+    const char *named = getenv("VOXGRAD_CUDA_MODULE");
+    return named != NULL && *named != '\0' ? named : NULL;
+}
+
 /* The places where the module may be, in order; false past the last. */
 static bool module_place(int i, char path[PATH_SIZE + 64])
 {
-    const char *named = getenv("VOXGRAD_CUDA_MODULE");
+    const char *named = named_module();
     char folder[PATH_SIZE];
     program_folder(folder);
-    if (named != NULL && *named != '\0')
+    if (named != NULL)
         return i == 0 && snprintf(path, PATH_SIZE, "%s", named) > 0;
     if (i == 0)
         return snprintf(path, PATH_SIZE + 64, "%s/voxgrad_cuda.so", folder) > 0;
@@ -40,13 +47,32 @@ static bool module_place(int i, char path[PATH_SIZE + 64])
     return i == 2 && snprintf(path, PATH_SIZE + 64, "%s", VG_MODULE_FOLDER "/voxgrad_cuda.so") > 0;
 }
 
-/* NULL, and the message says why, where there is no module that loads. */
+/* Whether NVIDIA's driver counts a GPU; else the message says so. */
+static bool driver_has_gpu(void)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL); /* for as long as the program runs */
+    const char *why = driver == NULL ? dlerror() : "its driver counts none";
+    int (*begin)(unsigned flags) = NULL, (*count)(int *gpus) = NULL, gpus = 0;
+    if (driver != NULL) {
+        *(void **)&begin = dlsym(driver, "cuInit");
+        *(void **)&count = dlsym(driver, "cuDeviceGetCount");
+    }
+    if (begin != NULL && count != NULL && begin(0) == 0 && count(&gpus) == 0 && gpus > 0)
+        return true;
+    vg_fail(VG_NO_DEVICE, "there is no GPU here that CUDA can use: %s", why != NULL ? why : "no driver");
+    return false;
+}
+
+/* NULL, and the message says why, where there is no module that loads. With it come libraries of 250 MB, so the driver is asked for a GPU
+ * first; but not for a module that the environment names, which may need no driver. */
 static void *load_module(void)
 {
     char path[PATH_SIZE + 64];
     for (int i = 0; module_place(i, path); i++) {
         if (access(path, R_OK) != 0)
             continue;
+        if (named_module() == NULL && !driver_has_gpu())
+            return NULL;
         void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         const char *why = module == NULL ? dlerror() : NULL;
         if (module == NULL)

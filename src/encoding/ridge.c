@@ -169,8 +169,7 @@ vg_status ridge_fit_pass(vg_ridge_design *const *designs, int64_t count, vg_samp
     VG_GO(make_stacks(device, &call));
     int64_t tiles = (responses.columns + call.tile - 1) / call.tile;
     int threads = device->threads < tiles ? device->threads : (int)tiles;
-    VG_GO(threads > 1 && strncmp(device->name, "cpu", 3) == 0 ? fit_side_by_side(device, &call, tiles, threads)
-                                                              : fit_in_turn(device, &call, tiles));
+    VG_GO(threads > 1 && device->host ? fit_side_by_side(device, &call, tiles, threads) : fit_in_turn(device, &call, tiles));
 done:
     free_call(device, &call);
     return status;

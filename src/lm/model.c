@@ -40,7 +40,7 @@ static const char *find_prefix(const vg_family *family, const vg_tensors *tensor
 static void share_memory(vg_model *model, const char *folder, size_t bytes, bool *whole)
 {
     uint32_t key = vg_crc32c(model->hash, VOXGRAD_COMMIT, strlen(VOXGRAD_COMMIT));
-    if (folder == NULL || !vg_model_on_host(model) || model->stream != NULL)
+    if (folder == NULL || !model->device->host || model->stream != NULL)
         return;
     if (vg_node_copy_open(folder, key, bytes, &model->shared, whole) != VG_OK) {
         vg_log(VG_LOG_INFO, "every rank holds the weights on its own: %s", vg_message());
@@ -61,7 +61,7 @@ static vg_status take_memory(vg_model *model, const char *folder, size_t bytes, 
         VG_TRY(vg_device_allocate(model->device, &arena.memory, (int64_t)bytes, 1));
     model->memory = arena.memory;
     VG_TRY(vg_weights_take(model, &arena));
-    if (!vg_model_on_host(model))
+    if (!model->device->host)
         return VG_NEW(&model->host_embedding, model->config.shape.vocabulary * model->config.shape.width, "embeddings");
     model->host_embedding = model->embedding;
     return VG_OK;
@@ -74,7 +74,7 @@ static vg_status measure(vg_model *model, size_t *bytes)
     VG_TRY(vg_weights_take(model, &paper));
     *bytes = paper.used;
     model->bytes = paper.used;
-    if (!vg_model_on_host(model))
+    if (!model->device->host)
         model->bytes += (size_t)(model->config.shape.vocabulary * model->config.shape.width) * sizeof(float);
     return VG_OK;
 }

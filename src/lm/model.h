@@ -4,8 +4,6 @@
 #ifndef VOXGRAD_LM_MODEL_H
 #define VOXGRAD_LM_MODEL_H
 
-#include <string.h>
-
 #include "safetensors.h"
 #include "voxgrad/lm.h"
 
@@ -145,12 +143,6 @@ struct vg_model {
     int64_t before, stride; /* numbers before the blocks, and of one block, in `memory` */
     uint32_t hash;
 };
-
-/* Whether device memory is the host's. */
-static inline bool vg_model_on_host(const vg_model *model)
-{
-    return strncmp(model->device->name, "cpu", 3) == 0;
-}
 
 /* Gives every tensor its place in the arena; blocks that are streamed share one. Errors: VG_NO_MEMORY. */
 vg_status vg_weights_take(vg_model *model, vg_arena *arena);

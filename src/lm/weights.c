@@ -263,7 +263,7 @@ static const float *turn(const load *to, const vg_slot *slot)
 static vg_status put(const load *to, const vg_slot *slot, const float *values)
 {
     size_t bytes = (size_t)(slot->rows * slot->columns) * sizeof(float);
-    if (slot->role == VG_EMBEDDING && !vg_model_on_host(to->model))
+    if (slot->role == VG_EMBEDDING && !to->model->device->host)
         memcpy(to->model->host_embedding, values, bytes);
     return to->model->device->ops->up(to->model->device, slot->place, values, bytes);
 }

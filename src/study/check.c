@@ -184,15 +184,18 @@ static vg_ridge_plan plan_of(const vg_study *study, const vg_folds *folds)
     return (vg_ridge_plan){.folds = folds, .alphas = study->ridge.alphas, .alpha_count = study->ridge.alpha_count, .type = VG_F32};
 }
 
-/* The most that fits hold on a GPU, whose tiles are wider, but no wider than a subject. */
-static vg_status fit_on_gpu(vg_ridge_plan plan, const int64_t *columns, int64_t count, int64_t voxels, double *bytes)
+/* The most that fits hold on a GPU, whose tiles are wider, but no wider than a subject; and, of one tile's place, what two numbers a voxel
+ * take to be added over subjects: all parts, cut and brought together, and the sum (fit_group.c). */
+static vg_status fit_on_gpu(const vg_study *study, vg_ridge_plan plan, const int64_t *columns, int64_t count, int64_t voxels, double *bytes)
 {
     vg_ridge_cost cost;
     plan.gpu = true;
     VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
+    int64_t wide = vg_fit_tile_width(study, true, cost.tile, voxels), numbers = 2 * (3 * study->responses.subject_count + 1);
     plan.tile = cost.tile < voxels ? cost.tile : voxels;
     VG_TRY(vg_ridge_estimate(&plan, columns, count, &cost));
-    *bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile;
+    *bytes = cost.design_bytes + cost.build_bytes + cost.fit_bytes + GRAM * (double)cost.tile +
+             (double)numbers * (double)(wide < voxels ? wide : voxels) * sizeof(double);
     return VG_OK;
 }
 
@@ -254,7 +257,7 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
     VG_TRY(list_designs(study, e, each, &columns, &count));
     const vg_fit_shape shape = {
         .columns = columns, .spaces = count, .each = each, .voxels = voxels->total, .most = voxels->most, .shifts = study->null.shifts};
-    vg_status status = fit_on_gpu(plan, columns, count * each, voxels->most, &e->fit_bytes);
+    vg_status status = fit_on_gpu(study, plan, columns, count * each, voxels->most, &e->fit_bytes);
     if (status == VG_OK)
         status = vg_cost_fit(&plan, &shape, (double)vg_memory_limit(study, 1), &e->cost);
     free(columns);

@@ -134,7 +134,7 @@ vg_status vg_cost_print(const vg_cost *cost, const vg_rates *rates, double memor
 static double spent(const vg_device *device)
 {
     struct timespec now;
-    clock_gettime(strncmp(device->name, "cpu", 3) == 0 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    clock_gettime(device->host ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

@@ -75,7 +75,7 @@ static vg_status make_group(fit_job *job, const fit_subject *subject, fit_group 
                                   .type = VG_F32,
                                   .r2 = VG_R2_POOLED,
                                   .standardize = strcmp(study->alignment.standardize, "train") == 0,
-                                  .gpu = strncmp(job->device->name, "cpu", 3) != 0};
+                                  .gpu = !job->device->host};
     return VG_OK;
 }
 
@@ -197,11 +197,15 @@ static vg_status fix_tiles(fit_job *job)
 
 /* A tile holds a whole number of the solver's tiles, 4096 voxels or a few more (on a GPU 32768: the solver's next tile travels to it while
  * one is fitted); or all of a subject, where its voxels share penalties. */
+int64_t vg_fit_tile_width(const vg_study *study, bool gpu, int64_t solver_tile, int64_t voxels)
+{
+    int64_t enough = gpu ? 32768 : 4096;
+    return strcmp(study->ridge.alpha, "voxel") != 0 ? voxels : ((enough - 1) / solver_tile + 1) * solver_tile;
+}
+
 static vg_status make_tiles(fit_job *job, int64_t kept, int64_t memory)
 {
     vg_ridge_cost cost = {.tile = 1};
-    bool whole = strcmp(job->study->ridge.alpha, "voxel") != 0;
-    int64_t enough = job->groups[0].plan.gpu ? 32768 : 4096;
     VG_TRY(fix_tiles(job));
     VG_TRY(choose_chunk(job, kept, memory, &cost));
     job->spaces_together = job->chunk_size;
@@ -211,7 +215,7 @@ static vg_status make_tiles(fit_job *job, int64_t kept, int64_t memory)
         job->tile_count = 0;
         for (int64_t i = 0; i < job->subject_count; i++) {
             const fit_subject *subject = &job->subjects[i];
-            int64_t wide = whole ? subject->voxels : ((enough - 1) / cost.tile + 1) * cost.tile;
+            int64_t wide = vg_fit_tile_width(job->study, job->groups[0].plan.gpu, cost.tile, subject->voxels);
             for (int64_t first = 0; first < subject->voxels; first += wide, job->tile_count++) {
                 if (pass == 0)
                     continue;

@@ -1,6 +1,6 @@
 /* fit: the state of a fit, shared by its files: fit_spaces.c, fit_subjects.c, fit_regions.c (what is there), fit_nuisance.c, fit_scores.c
  * (what is fitted), fit_layout.c (what will be written), fit.c (groups, tiles, the run), fit_blocks.c (tiles of voxels through the ridge),
- * fit_share.c (designs from rank to rank), fit_summary.c (regions and groups). Known to study alone. */
+ * fit_share.c (designs from rank to rank), fit_summary.c and fit_group.c (regions and groups). Known to study alone. */
 #ifndef VOXGRAD_STUDY_FIT_H
 #define VOXGRAD_STUDY_FIT_H
 
@@ -183,6 +183,13 @@ void vg_fit_unpack(const fit_job *job, const float *all, const size_t *sizes, fl
 
 /* The space that these responses' voxels lie in, as attributes of the dataset at `path` (fit_place.c). */
 vg_status vg_fit_place(vg_layout *layout, const char *path, const vg_responses *responses);
+
+/* Voxels a tile, the last of a subject of `voxels` perhaps excepted. */
+int64_t vg_fit_tile_width(const vg_study *study, bool gpu, int64_t solver_tile, int64_t voxels);
+
+/* Maps over subjects, mean and sem (voxels), on every rank, of scores (tile_count): this rank's tiles, where all subjects have the same
+ * voxels. Collective. */
+vg_status vg_fit_group(const fit_job *job, float *const *scores, float *mean, float *sem);
 
 /* Regions and groups of one space of the chunk, on one rank, from all ranks' tiles. Collective. */
 vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space);

@@ -1,8 +1,6 @@
-/* fit_summary: regions and groups. The scores of one space come together on one rank (each space on another), which adds them in the order
- * of subjects and voxels: the sums do not know how many ranks there were. By MPI and on the host, whatever the device: scores come to the
- * host to be written anyway, tile by tile, and the statistics want the whole map there; 4 bytes a voxel and subject would go back up,
- * across by NCCL, and down again for a sum of one addition each. What is large and stays on a GPU, the designs, is shared by NCCL
- * (src/encoding/share.c). */
+/* fit_summary: regions and groups. The scores of one space come together on one rank (each space on another), by MPI and on the host, which
+ * they have come to anyway to be written: regions and statistics want a subject's whole map in one place, and add in the order of voxels.
+ * Sums over subjects are fit_group.c's. Neither knows how many ranks there were. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +13,12 @@ typedef struct {
     double mean, sem;
 } summary;
 
-static summary summarize(const float *values, const int64_t *index, int64_t count, int64_t stride)
+static summary summarize(const float *values, const int64_t *index, int64_t count)
 {
     summary s = {0, NAN, NAN};
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < count; i++) {
-        double x = (double)values[(index != NULL ? index[i] : i) * stride];
+        double x = (double)values[index[i]];
         sum += isfinite(x) ? x : 0.0;
         s.n += isfinite(x) != 0;
     }
@@ -28,7 +26,7 @@ static summary summarize(const float *values, const int64_t *index, int64_t coun
         return s;
     s.mean = sum / (double)s.n;
     for (int64_t i = 0; i < count; i++) {
-        double x = (double)values[(index != NULL ? index[i] : i) * stride];
+        double x = (double)values[index[i]];
         squares += isfinite(x) ? (x - s.mean) * (x - s.mean) : 0.0;
     }
     if (s.n > 1)
@@ -49,7 +47,7 @@ static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, co
         const fit_subject *subject = &job->subjects[i];
         for (int64_t r = 0; r < subject->regions.count; r++) {
             const vg_region *region = &subject->regions.regions[r];
-            summary s = summarize((plain != NULL ? plain : maps) + first, region->voxels, region->count, 1);
+            summary s = summarize((plain != NULL ? plain : maps) + first, region->voxels, region->count);
             char *record = records + (size_t)row++ * element;
             VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "subject", subject->study->name));
             VG_GO(vg_layout_put_text(job->layout, job->region_table, record, "model", named->model));
@@ -60,7 +58,7 @@ static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, co
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "mean", s.mean));
             VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "sem", s.sem));
             if (plain != NULL) {
-                summary u = summarize(maps + first, region->voxels, region->count, 1);
+                summary u = summarize(maps + first, region->voxels, region->count);
                 VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "unique", u.mean));
                 VG_GO(vg_layout_put_number(job->layout, job->region_table, record, "unique_sem", u.sem));
             }
@@ -71,27 +69,6 @@ static vg_status write_regions(fit_job *job, int64_t in_chunk, int64_t space, co
     VG_GO(vg_store_write(job->store, job->region_table, &offset, &job->region_rows, records));
 done:
     free(records);
-    return status;
-}
-
-/* Mean over subjects and its standard error, voxel by voxel. */
-static vg_status write_group(fit_job *job, const float *maps, int64_t mean_dataset, int64_t sem_dataset)
-{
-    int64_t voxels = job->subjects[0].voxels;
-    float *mean;
-    if (mean_dataset < 0)
-        return VG_OK;
-    VG_TRY(VG_NEW(&mean, 2 * voxels, "group maps"));
-    float *sem = mean + voxels;
-    for (int64_t v = 0; v < voxels; v++) {
-        summary s = summarize(maps + v, NULL, job->subject_count, voxels);
-        mean[v] = (float)s.mean;
-        sem[v] = (float)s.sem;
-    }
-    vg_status status = vg_store_write(job->store, mean_dataset, NULL, NULL, mean);
-    if (status == VG_OK)
-        status = vg_store_write(job->store, sem_dataset, NULL, NULL, sem);
-    free(mean);
     return status;
 }
 
@@ -160,13 +137,30 @@ done:
     return status;
 }
 
+/* A table's maps over subjects, made by all ranks, written by one. Collective. */
+static vg_status write_group(fit_job *job, float *const *table, int64_t in_chunk, int root, int64_t mean_dataset, int64_t sem_dataset)
+{
+    int64_t voxels = job->subjects[0].voxels;
+    float *mean;
+    vg_status status;
+    if (mean_dataset < 0)
+        return VG_OK;
+    VG_AGREE(job->comm, VG_NEW(&mean, 2 * voxels, "group maps"));
+    VG_GO(vg_fit_group(job, table + in_chunk * job->tile_count, mean, mean + voxels));
+    if (vg_comm_rank(job->comm) == root)
+        status = vg_store_write(job->store, mean_dataset, NULL, NULL, mean);
+    if (vg_comm_rank(job->comm) == root && status == VG_OK)
+        status = vg_store_write(job->store, sem_dataset, NULL, NULL, mean + voxels);
+    status = vg_comm_agree(job->comm, status);
+done:
+    free(mean);
+    return status;
+}
+
 /* maps: what is tested; plain: the scores, where these are something else. */
 static vg_status summarize_maps(fit_job *job, int64_t in_chunk, int64_t space, const float *maps, const float *plain)
 {
-    const fit_space *at = &job->spaces[space];
     VG_TRY(write_regions(job, in_chunk, space, maps, plain));
-    VG_TRY(write_group(job, plain != NULL ? plain : maps, at->mean, at->sem));
-    VG_TRY(write_group(job, maps, at->unique, at->unique_sem));
     VG_TRY(vg_statistics_space(job, in_chunk, space, maps, plain));
     return vg_store_commit(job->store, job->chunk_count * job->tile_count + space);
 }
@@ -181,12 +175,16 @@ static void forget(float **table, int64_t tiles)
 
 vg_status vg_fit_summarize(fit_job *job, int64_t chunk_first, int64_t space)
 {
+    const fit_space *at = &job->spaces[space];
     int64_t in_chunk = space - chunk_first;
     int root = (int)(space % vg_comm_ranks(job->comm));
+    bool banded = vg_fit_banded(job->study);
     float *maps = NULL, *plain = NULL;
     vg_status status;
+    VG_GO(write_group(job, banded ? job->plain : job->scores, in_chunk, root, at->mean, at->sem));
+    VG_GO(write_group(job, job->scores, in_chunk, root, at->unique, at->unique_sem));
     VG_GO(gather_maps(job, job->scores, in_chunk, root, &maps));
-    if (vg_fit_banded(job->study))
+    if (banded)
         VG_GO(gather_maps(job, job->plain, in_chunk, root, &plain));
     status = vg_comm_agree(job->comm, maps != NULL ? summarize_maps(job, in_chunk, space, maps, plain) : VG_OK);
 done:

@@ -30,12 +30,6 @@ static void a_process_alone_needs_no_mpi(void **state)
     assert_int_equal(size, sizeof text);
     assert_string_equal(all, "abc");
     free(all);
-
-    int64_t indices[3] = {2, 0, 1};
-    double parts[3] = {1.0, 1e16, -1e16}, sum;
-    assert_int_equal(vg_comm_ordered_sum(comm, 3, 1, 3, indices, parts, &sum), VG_OK);
-    assert_true(sum == 1.0);
-    assert_int_equal(vg_comm_ordered_sum(comm, 3, 1, 2, indices, parts, &sum), VG_DEFECT);
     vg_comm_finish(comm);
     vg_comm_finish(NULL);
 

@@ -10,10 +10,8 @@
 #include <string.h>
 
 #include "comm_mpi.h"
-#include "device.h"
+#include "ranks.h"
 
-static vg_comm *comm;
-static vg_device *device;
 static int rank, ranks;
 
 static void *make(size_t bytes)
@@ -134,15 +132,30 @@ static void the_sum_does_not_depend_on_who_holds_what(void **state)
     for (int dealing = 0; dealing < 3; dealing++) {
         check_sum(11, 7, dealing);
         check_sum(2, 300, dealing);
+        if (dealing == 0)
+            check_sum(40000, 60, dealing); /* in more than one slice: 2^21 / 40000 = 52 columns each */
         check_sum(5, 0, dealing);
         check_sum(0, 4, dealing);
     }
-    int64_t twice[2] = {0, 0};
+}
+
+static void check_wrong(int64_t first, int64_t second, int64_t count, const char *expected)
+{
+    const int64_t indices[2] = {first, second};
     double *sum = make(sizeof *sum), *parts = make(2 * sizeof *parts);
-    assert_int_equal(vg_comm_device_ordered_sum(comm, 2, 1, rank == 0 ? 2 : 0, twice, parts, sum), VG_DEFECT);
-    assert_non_null(strstr(vg_message(), "twice"));
+    assert_int_equal(vg_comm_device_ordered_sum(comm, 2, 1, rank == 0 ? count : 0, indices, parts, sum), VG_DEFECT);
+    assert_non_null(strstr(vg_message(), expected));
     device->ops->free(device, sum);
     device->ops->free(device, parts);
+}
+
+static void a_sum_of_wrong_parts_is_a_defect_everywhere(void **state)
+{
+    (void)state;
+    check_wrong(0, 0, 1, "part 1 is on no rank");
+    check_wrong(0, 0, 2, "part 0 is there twice");
+    check_wrong(0, 2, 2, "part 2 of 2");
+    check_wrong(0, -1, 2, "part -1 of 2");
 }
 
 /* ---- a device that fails ------------------------------------------------------------------------------------------------ */
@@ -215,24 +228,12 @@ int main(void)
         cmocka_unit_test(bytes_are_broadcast),
         cmocka_unit_test(unequal_pieces_arrive_in_the_order_of_ranks),
         cmocka_unit_test(the_sum_does_not_depend_on_who_holds_what),
+        cmocka_unit_test(a_sum_of_wrong_parts_is_a_defect_everywhere),
         cmocka_unit_test(a_failing_device_fails_all_ranks),
     };
-    vg_status status = vg_comm_start(&comm);
-    if (status == VG_OK)
-        status = vg_comm_agree(comm, vg_device_open(test_device_spec(), vg_comm_local_rank(comm), 1, &device));
-    if (status == VG_OK)
-        status = vg_comm_attach(comm, device);
-    if (status != VG_OK) {
-        fprintf(stderr, "%s\n", vg_message());
+    if (!ranks_begin())
         return 1;
-    }
     rank = vg_comm_rank(comm);
     ranks = vg_comm_ranks(comm);
-    int failures = cmocka_run_group_tests(tests, NULL, NULL);
-    if (failures > 0)
-        vg_comm_abort(comm, 1); /* the other ranks may wait for ever */
-    vg_comm_detach(comm);
-    vg_device_close(device);
-    vg_comm_finish(comm);
-    return 0;
+    return ranks_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

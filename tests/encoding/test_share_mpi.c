@@ -7,12 +7,10 @@
 
 #include <cmocka.h>
 
-#include "device.h"
 #include "encoding/twin.h"
+#include "ranks.h"
 #include "ridge.h"
 
-static vg_comm *comm;
-static vg_device *device;
 static const double alphas[4] = {1e-2, 1.0, 30.0, 1e4};
 
 enum { ROWS = 90, VOXELS = 5 };
@@ -112,20 +110,5 @@ int main(void)
         cmocka_unit_test(a_design_that_is_not_there_is_a_defect_everywhere),
         cmocka_unit_test(folds_that_differ_are_a_defect_everywhere),
     };
-    vg_status status = vg_comm_start(&comm);
-    if (status == VG_OK)
-        status = vg_comm_agree(comm, vg_device_open(test_device_spec(), vg_comm_local_rank(comm), 1, &device));
-    if (status == VG_OK)
-        status = vg_comm_attach(comm, device);
-    if (status != VG_OK) {
-        fprintf(stderr, "%s\n", vg_message());
-        return 1;
-    }
-    int failures = cmocka_run_group_tests(tests, NULL, NULL);
-    if (failures > 0)
-        vg_comm_abort(comm, 1); /* the other ranks may wait for ever */
-    vg_comm_detach(comm);
-    vg_device_close(device);
-    vg_comm_finish(comm);
-    return 0;
+    return ranks_begin() ? ranks_end(cmocka_run_group_tests(tests, NULL, NULL)) : 1;
 }

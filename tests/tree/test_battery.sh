@@ -30,6 +30,26 @@ if ! PATH=$tools command -v nvcc >/dev/null; then
 fi
 expect 1 "is not there" env PATH="$folder/some:$tools" "$VG_SOURCE/bench/gpu.sh" --build "$folder"
 
+# A page from a program that is none: every part of it is there, and a model that cannot be timed does not lose it.
+mkdir -p "$folder/build/tests"
+cat >"$folder/build/tests/device_test_device" <<'SH'
+#!/bin/sh
+echo "a name"
+[ "$2" = ceilings ] && echo "copy 1 100000000 0 0 0 0 0 0 0 0   best 2.000 ms, median 4.000 ms: 400.0 GB/s, a core 400.0"
+[ "$2" = all ] && echo "fill 20000000 0 0 0 0 0 0 0 0 0   best 1.000 ms, median 1.000 ms: 100.0 GB/s, a core 100.0"
+exit 0
+SH
+cat >"$folder/build/voxgrad" <<'SH'
+#!/bin/sh
+case "$*" in *gpt2*) echo '{"model": "gpt2", "method": "some", "words_per_second": 7, "gflops": 8, "gemm_gflops": 16, "fraction_of_gemm": 0.5, "x": 1}' ;; *) exit 3 ;; esac
+SH
+chmod +x "$folder"/build/voxgrad "$folder"/build/tests/*
+expect 0 "$folder/made.md" env PATH="$folder/some:$tools" "$VG_SOURCE/bench/gpu.sh" --build "$folder/build" --models "gpt2 huge" --out "$folder/made.md"
+for row in '| driver_version | 9.0 |' '| device copy | 200 GB/s |' '| fill | 20000000 | 1.0000 | 100.0 GB/s | 50 % | 80 % |' '| gpt2 | some | 7 | 8 GFLOP/s | 0.5 |' '| huge | not timed | | | |'; do
+    grep -qxF -- "$row" "$folder/made.md" || fault "no row $row in $(cat "$folder/made.md")"
+done
+! grep -F '| a | name' "$folder/made.md" || fault "the device's name is taken for an operation"
+
 # The limits of all steps, and 5 s each to end one that is over its limit, are less than 8 minutes.
 limits=$(sed -nE 's/^ *(step|sanitize) [a-z]+ ([0-9]+).*/\2/p' "$VG_SOURCE/tests/gpu.sh")
 steps=$(wc -w <<<"$limits") seconds=$(awk '{s += $1 + 5} END {print s}' <<<"$limits")

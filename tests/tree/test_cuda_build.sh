@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Protects, in a build by nvcc (VOXGRAD_CUDA=ON): the module has machine code for sm_80 and sm_90; no kernel spills registers or, but those that
 # call long functions of the library, keeps a stack; and on a machine without a GPU the program falls back with one line (auto), or ends
-# with exit 3 (cuda).
+# with exit 3 (cuda), and CUDA's libraries, hundreds of MB, are not loaded unless the driver counts a GPU.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/../study/common.sh"
 if [ "${VG_CUDA-}" != ON ]; then
@@ -45,4 +45,14 @@ for device in auto cuda; do
     [ "$device" = auto ] || { [ "$status" -eq 3 ] && grep -q 'no GPU' case/stderr; } || fault "cuda without a GPU: exit $status: $(cat case/stderr)"
     [ "$device" = cuda ] || { [ "$status" -eq 0 ] && [ "$(grep -c 'no GPU is used' case/stderr)" -eq 1 ]; } || fault "auto without a GPU: exit $status: $(cat case/stderr)"
 done
+
+# loads COUNT: does a program that looks for a GPU load cuBLAS, where a driver (not a real one) counts so many?
+loads() {
+    printf 'int cuInit(unsigned flags) { return (int)flags; }\nint cuDeviceGetCount(int *n) { *n = %d; return 0; }\n' "$1" | gcc -shared -fPIC -xc - -o libcuda.so.1 || fault "no driver"
+    env -u VOXGRAD_CUDA_MODULE LD_LIBRARY_PATH="$PWD:${LD_LIBRARY_PATH-}" LD_DEBUG=files "$VG_PROGRAM" info >stdout 2>stderr || fault "info fails: $(tail stderr)"
+    grep -q 'device cuda: none' stdout || fault "a GPU is found where there is none: $(cat stdout)"
+    grep -q 'calling init: .*libcublas' stderr
+}
+! loads 0 || fault "cuBLAS is loaded though the driver counts no GPU"
+loads 1 || fault "cuBLAS is not loaded though the driver counts a GPU"
 finish
