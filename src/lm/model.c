@@ -145,7 +145,7 @@ static vg_status visit_all(const walk *w)
     const vg_model_shape *shape = &model->config.shape;
     VG_TRY(visit_one(w, VG_EMBEDDING, -1, false, shape->vocabulary, shape->width, model->embedding));
     VG_TRY(visit_one(w, VG_POSITION, -1, false, shape->positions, shape->width, model->position));
-    for (int64_t l = 0; l < shape->layers; l++)
+    for (int64_t l = 0; l < shape->layers && model->stream == NULL; l++) /* else vg_model_bring does, one by one */
         VG_TRY(visit_block(w, l));
     VG_TRY(visit_norm(w, VG_FINAL_NORM, -1, &model->final_norm));
     VG_TRY(visit_one(w, VG_HEAD, -1, false, shape->vocabulary, shape->width, model->config.tied ? NULL : model->head.weight));
@@ -454,19 +454,35 @@ static vg_status measure(vg_model *model, size_t *bytes)
     return VG_OK;
 }
 
-/* All blocks in memory, or one at a time, as the limit says. */
-static vg_status settle(vg_model *model, int64_t limit, size_t *bytes)
+/* One block at a time. */
+static vg_status shrink(vg_model *model, size_t *bytes)
 {
+    VG_TRY(VG_NEW(&model->stream, 1, "model"));
+    model->stream->held = -1;
     VG_TRY(measure(model, bytes));
-    if (limit > 0 && model->bytes > (size_t)limit) {
-        VG_TRY(VG_NEW(&model->stream, 1, "model"));
-        model->stream->held = -1;
-        VG_TRY(measure(model, bytes));
-        VG_TRY(make_stream(model));
+    return make_stream(model);
+}
+
+/* All blocks in memory, or one at a time, as the limit says. */
+static vg_status settle(vg_model *model, const vg_model_options *options, size_t *bytes)
+{
+    size_t limit = options->memory > 0 ? (size_t)options->memory : SIZE_MAX, planned;
+    int counted = is_cpu(model) && options->sharers > 1 ? options->sharers : 1;
+    VG_TRY(measure(model, bytes));
+    planned = model->bytes;
+    if (planned / (size_t)counted > limit) {
+        VG_TRY(shrink(model, bytes));
+        planned = model->bytes;
+        if (planned > limit)
+            return vg_fail(VG_NO_MEMORY,
+                           "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
+                           1e-6 * (double)planned, (long long)model->config.shape.layers, 1e-6 * (double)limit);
     }
-    if (limit > 0 && model->bytes > (size_t)limit)
-        return vg_fail(VG_NO_MEMORY, "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
-                       1e-6 * (double)model->bytes, (long long)model->config.shape.layers, 1e-6 * (double)limit);
+    if (options->paper && model->stream == NULL) {
+        VG_TRY(shrink(model, bytes));
+        model->paper = true;
+        model->bytes = planned;
+    }
     return VG_OK;
 }
 
@@ -475,7 +491,7 @@ static vg_status place_weights(vg_model *model, const vg_model_options *options,
 {
     size_t bytes;
     bool whole;
-    VG_TRY(settle(model, options->memory, &bytes));
+    VG_TRY(settle(model, options, &bytes));
     VG_TRY(take_memory(model, options->share, bytes, &whole));
     if (whole)
         return VG_OK;
@@ -519,7 +535,7 @@ static vg_status open_model(vg_model *model, const char *folder, const vg_model_
     const char *prefix = find_prefix(model->config.family, tensors);
     *c = (check){.tensors = tensors, .config = &model->config, .folder = folder};
     VG_TRY(check_files(model, prefix, c));
-    for (int64_t i = 0; i < tensors->file_count; i++)
+    for (int64_t i = 0; !options->paper && i < tensors->file_count; i++)
         model->hash = hash_file(model->hash, &tensors->files[i]);
     VG_TRY(place_weights(model, options, prefix, tensors));
     if (model->stream != NULL) {
@@ -592,7 +608,12 @@ vg_device *vg_model_device(const vg_model *model)
 
 bool vg_model_is_streamed(const vg_model *model)
 {
-    return model->stream != NULL;
+    return model->stream != NULL && !model->paper;
+}
+
+bool vg_model_is_shared(const vg_model *model)
+{
+    return model->shared != NULL;
 }
 
 const vg_model_shape *vg_model_get_shape(const vg_model *model)
