@@ -246,6 +246,9 @@ vg_status vg_device_allocate(vg_device *device, void **memory, int64_t count, si
 /* The counted work since the device was opened (for throughput): 2 m n k batch a product. */
 double vg_device_flops(const vg_device *device);
 
+/* Counts as this device's what `part` has done for it. */
+void vg_device_add_flops(vg_device *device, const vg_device *part);
+
 /* What the back end's module exports under this name beside the table (comm's links between GPUs); NULL where it does not, or is no module.
  */
 void *vg_device_symbol(const vg_device *device, const char *name);

@@ -110,11 +110,14 @@ static vg_status resolve_layers(const vg_model_shape *shape, vg_entry *entry)
     return VG_OK;
 }
 
-static vg_status check_words(const vg_attribution *a, const vg_entry *entry)
+/* Where K is neither columns nor what moves on the path it only says how rows are cut: no more than there are words. */
+static vg_status check_words(const vg_attribution *a, vg_entry *entry)
 {
     int64_t most = a->context.tokens > 0 || a->context.mode == VG_CONTEXT_GROWING ? INT32_MAX : a->context.words;
     if (a->context.mode == VG_CONTEXT_ANCHORED && a->context.tokens == 0)
         most -= a->context.words / 2;
+    if (entry->columns != VG_COLUMNS_WORDS && entry->columns != VG_COLUMNS_HEADS && !entry->recent && entry->request.words > most)
+        entry->request.words = most > 1 ? most : 1;
     if (entry->request.words >= 1 && entry->request.words <= (most > 1 ? most : 1))
         return VG_OK;
     return vg_fail(VG_INVALID, "features: %s: words: %lld must be between 1 and %lld, the words that every window of this context has",
@@ -197,8 +200,8 @@ static vg_status resolve_entry(const vg_attribution *a, const vg_space_request *
     }
     VG_TRY(vg_format(&entry->name, "%s", request->name != NULL ? request->name : request->method));
     VG_TRY(choose_all(entry));
-    VG_TRY(check_words(a, entry));
     entry->columns = columns_of(entry);
+    VG_TRY(check_words(a, entry));
     entry->need = entry->space->sweep == VG_SWEEP_PATH ? need_of(entry) : (vg_need)0;
     entry->outputs = 1;
     return check_entry(a, entry);

@@ -224,7 +224,7 @@ static vg_status measure(const arguments *a, bench *b)
     printf("{\"bench\": \"encoding\", \"rows\": %lld, \"columns\": %lld, \"voxels\": %lld, \"penalties\": %lld, \"folds\": %lld, "
            "\"inner\": %lld, \"spaces\": %lld, \"bands\": %lld, \"draws\": %lld, \"subjects\": %lld, \"repeats\": %lld, "
            "\"seconds\": %.4f, \"factor\": %.4f, \"fit\": %.4f, \"factorisations\": %lld, \"voxels_per_second\": %.0f, "
-           "\"gflop\": %.1f, \"gflop_per_second\": %.1f, \"bytes_read\": %.0f, \"device\": \"%s\"}\n",
+           "\"gflop\": %.6g, \"gflop_per_second\": %.6g, \"bytes_read\": %.0f, \"device\": \"%s\"}\n",
            (long long)b->rows, (long long)b->columns, (long long)b->voxels, (long long)b->alphas, (long long)b->folds, (long long)b->inner,
            (long long)b->spaces, (long long)b->bands, (long long)(b->bands > 1 ? b->draws : 1), (long long)b->subjects,
            (long long)b->repeats, seconds, t->factor, t->fit, (long long)t->factorizations, fits / seconds, t->flops / 1e9,

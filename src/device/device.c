@@ -133,6 +133,11 @@ double vg_device_flops(const vg_device *device)
     return ((const vg_backend *)device->state)->flops;
 }
 
+void vg_device_add_flops(vg_device *device, const vg_device *part)
+{
+    ((vg_backend *)device->state)->flops += vg_device_flops(part);
+}
+
 void *vg_device_symbol(const vg_device *device, const char *name)
 {
     void *module = ((const vg_backend *)device->state)->module;

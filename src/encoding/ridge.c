@@ -112,7 +112,7 @@ static void note(failure *first, vg_status status)
     }
 }
 
-static vg_status fit_side_by_side(const ridge_call *call, int64_t tiles, int threads)
+static vg_status fit_side_by_side(vg_device *whole, const ridge_call *call, int64_t tiles, int threads)
 {
     failure first = {VG_OK, NULL};
 #pragma omp parallel num_threads(threads)
@@ -131,6 +131,9 @@ static vg_status fit_side_by_side(const ridge_call *call, int64_t tiles, int thr
             }
         }
         ridge_tile_free(tile);
+#pragma omp critical(ridge_work)
+        if (device != NULL)
+            vg_device_add_flops(whole, device);
         vg_device_close(device);
     }
     if (first.status != VG_OK)
@@ -166,7 +169,7 @@ vg_status ridge_fit_pass(vg_ridge_design *const *designs, int64_t count, vg_samp
     VG_GO(make_stacks(device, &call));
     int64_t tiles = (responses.columns + call.tile - 1) / call.tile;
     int threads = device->threads < tiles ? device->threads : (int)tiles;
-    VG_GO(threads > 1 && strncmp(device->name, "cpu", 3) == 0 ? fit_side_by_side(&call, tiles, threads)
+    VG_GO(threads > 1 && strncmp(device->name, "cpu", 3) == 0 ? fit_side_by_side(device, &call, tiles, threads)
                                                               : fit_in_turn(device, &call, tiles));
 done:
     free_call(device, &call);

@@ -1,7 +1,10 @@
 /* model: what config.json and the table of families say, and the weights as the engine reads them.
- * Inside the room: families.c is the table, config.c reads config.json, rotary.c the angles, model.c the weights. */
+ * Inside the room: families.c is the table, config.c reads config.json, rotary.c the angles,
+ * weights.c puts the weights in their place, model.c opens the whole. */
 #ifndef VOXGRAD_LM_MODEL_H
 #define VOXGRAD_LM_MODEL_H
+
+#include <string.h>
 
 #include "safetensors.h"
 #include "voxgrad/lm.h"
@@ -143,6 +146,26 @@ struct vg_model {
     int64_t before, stride; /* numbers before the blocks, and of one block, in `memory` */
     uint32_t hash;
 };
+
+/* Whether device memory is the host's. */
+static inline bool vg_model_on_host(const vg_model *model)
+{
+    return strncmp(model->device->name, "cpu", 3) == 0;
+}
+
+/* Gives every tensor its place in the arena; blocks that are streamed share one. Errors: VG_NO_MEMORY. */
+vg_status vg_weights_take(vg_model *model, vg_arena *arena);
+
+/* Holds the files against what config and family call for. `prefix`: before the tensors' names in these files.
+ * Errors: VG_INVALID (tensor missing, left over, of another shape or type: file, name, shape found and shape expected). */
+vg_status vg_weights_check(const vg_model *model, const char *folder, const char *prefix, const vg_tensors *tensors);
+
+/* Fills every place: from the files, or, where `tensors` is NULL, from the seed. Errors: VG_INVALID (a not-a-number in a tensor),
+ * VG_NO_MEMORY. */
+vg_status vg_weights_fill(const vg_model *model, const char *prefix, const vg_tensors *tensors, uint64_t seed);
+
+/* Room for a block's largest tensor, to bring blocks by. Errors: VG_NO_MEMORY. */
+vg_status vg_weights_stream(vg_model *model);
 
 /* Has block l's weights in their place. */
 vg_status vg_model_bring(const vg_model *model, int64_t l);

@@ -20,7 +20,7 @@ typedef struct {
     uint32_t key, crc;
 } trailer;
 
-static const char MAGIC[8] = "vgnode1"; /* its number: of the order in which take_weights (model.c) lays weights down */
+static const char MAGIC[8] = "vgnode1"; /* its number: of the order in which vg_weights_take lays weights down */
 enum { PATIENCE = 600 };                /* s for another rank to make it */
 
 struct vg_node_copy {

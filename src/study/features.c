@@ -328,8 +328,9 @@ static vg_status features(job *j, int64_t *word_tables)
     int64_t words = 0;
     for (int64_t s = 0; s < j->study->story_count; s++)
         words += j->stories.stories[s].count * (vg_explains(j->study) ? j->study->model_count : 1);
-    vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.0f words/s: %s", (long long)words, seconds, (double)words / seconds, j->path);
-    VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", (double)words / seconds));
+    double rate = (double)words / seconds;
+    vg_log(VG_LOG_INFO, "features: %lld words in %.2f s, %.*f words/s: %s", (long long)words, seconds, rate < 10 ? 3 : 0, rate, j->path);
+    VG_GO(vg_run_note(j->comm, j->study, j->device, "features", seconds, "words_per_second", rate));
 done:
     return status;
 }

@@ -59,6 +59,20 @@ static void test_contexts(void **state)
     free(wanted.data);
 }
 
+/* What has no columns of words does not mind that its K is more than a short window has. */
+static void test_short_context(void **state)
+{
+    const bed *b = *state;
+    vg_context context = usual_context();
+    context.words = 4;
+    result usual = explain(b, &context, &(vg_space_request){.method = "activations", .words = 10}, 1, 4096);
+    result within = explain(b, &context, &(vg_space_request){.method = "activations", .words = 4}, 1, 4096);
+    for (int64_t o = 0; o < usual.count; o++)
+        assert_memory_equal(usual.values[o], within.values[o], (size_t)(usual.words * usual.outputs[o].columns) * sizeof(float));
+    free_result(&usual);
+    free_result(&within);
+}
+
 static void test_erasure(void **state)
 {
     static const char *const kinds[] = {"delete", "zero", "replace", "mask", "value_zeroing"};
@@ -273,17 +287,12 @@ static void test_smaller_batches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_argmax_and_whole_word),
-        cmocka_unit_test(test_contexts),
-        cmocka_unit_test(test_erasure),
-        cmocka_unit_test(test_erasure_from_scratch),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_prediction),
-        cmocka_unit_test(test_heard),
-        cmocka_unit_test(test_controls),
-        cmocka_unit_test(test_nothing_beside),
-        cmocka_unit_test(test_smaller_batches),
+        cmocka_unit_test(test_targets),        cmocka_unit_test(test_argmax_and_whole_word),
+        cmocka_unit_test(test_contexts),       cmocka_unit_test(test_short_context),
+        cmocka_unit_test(test_erasure),        cmocka_unit_test(test_erasure_from_scratch),
+        cmocka_unit_test(test_attention),      cmocka_unit_test(test_prediction),
+        cmocka_unit_test(test_heard),          cmocka_unit_test(test_controls),
+        cmocka_unit_test(test_nothing_beside), cmocka_unit_test(test_smaller_batches),
     };
     return run_with_bed("spaces", tests, sizeof tests / sizeof *tests);
 }

@@ -29,6 +29,13 @@ out=$("$VG_PROGRAM" bench tokenizer --words 1000 "$VG_SOURCE/jobs/demo/model/tok
 [ "$(number words "$out")" = 1000 ] || fault "tokenizer: not what was asked for: $out"
 more_than "$(number tokens "$out")" 999 || fault "tokenizer: fewer tokens than words: $out"
 
+# the work of all threads is counted: the same on two as on one, and at least the products of rows with responses
+encoding=(encoding -q --device cpu --rows 200 --columns 20 --voxels 3000 --spaces 2)
+one=$("$VG_PROGRAM" bench "${encoding[@]}" --threads 1) || fault "bench encoding failed"
+two=$("$VG_PROGRAM" bench "${encoding[@]}" --threads 2) || fault "bench encoding failed on two threads"
+[ "$(number gflop "$one")" = "$(number gflop "$two")" ] || fault "encoding: another count of work on two threads: $one, $two"
+more_than "$(number gflop "$two")" "$(awk 'BEGIN { print 2e-9 * 2 * 200 * 20 * 3000 }')" || fault "encoding: too little work was counted: $two"
+
 # refused WANTED OPTIONS...
 refused() {
     local wanted=$1 said

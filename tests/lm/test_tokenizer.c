@@ -266,10 +266,11 @@ static void long_texts_take_no_longer_than_they_should(void **state)
     static const char *const words[] = {"the", "listener's", "voxels", "answered", "slowly,",
                                         "and", "Alice",      "saw",    "(3.14)",   "extraordinary"};
     static const char *const files[] = {"tokenizers/gpt2/tokenizer.json", "tokenizers/llama2/tokenizer.json", "stories260K/tokenizer.json"};
-    char *text = malloc(2000000), path[4096];
+    char *text, path[4096];
     for (int file = 0; file < 3; file++) {
-        data_path(files[file], path);
+        data_path(files[file], path); /* skips where it is not there: nothing is held by then */
         vg_tokenizer *tokenizer = open_file(path);
+        assert_non_null(text = malloc(2000000));
         for (int kind = 0; kind < 2; kind++) {
             size_t size = 0;
             for (uint64_t i = 0; i < (kind == 0 ? 100000 : 0); i++)
@@ -290,8 +291,8 @@ static void long_texts_take_no_longer_than_they_should(void **state)
             vg_tokens_free(&tokens);
         }
         vg_tokenizer_close(tokenizer);
+        free(text);
     }
-    free(text);
 }
 
 static void threads_share_a_tokenizer(void **state)
