@@ -1,10 +1,11 @@
-# What voxgrad stands on. One row each: pkg-config module (or -lLIBRARY/HEADER where a package brings none), Debian package.
+# What voxgrad stands on. One row each: pkg-config module (or -lLIBRARY/HEADER where a package brings none), Debian package. A|B: the first
+# that is there; Debian and Ubuntu call by their own names what modules and Spack bring.
 # Sets VOXGRAD_DEPENDENCIES (imported targets).
 # Used by the build and, installed, by find_package(voxgrad).
 set(voxgrad_rows
     "openblas libopenblas-dev"
-    "lapacke liblapacke-dev"
-    "hdf5-openmpi libhdf5-openmpi-dev"
+    "lapacke|openblas liblapacke-dev"
+    "hdf5-openmpi|hdf5 libhdf5-openmpi-dev"
     "libpcre2-8 libpcre2-dev"
     "libutf8proc libutf8proc-dev"
     "jansson libjansson-dev"
@@ -16,6 +17,7 @@ set(voxgrad_rows
     "-lznz/znzlib.h libznz-dev")
 
 set(VOXGRAD_DEPENDENCIES "")
+set(VOXGRAD_REQUIRES "") # their modules, for voxgrad.pc
 set(voxgrad_missing "")
 find_package(PkgConfig)
 if(NOT PkgConfig_FOUND)
@@ -41,8 +43,10 @@ foreach(row IN LISTS voxgrad_rows)
         endif()
         continue()
     endif()
-    pkg_check_modules(${name} QUIET IMPORTED_TARGET GLOBAL ${module})
+    string(REPLACE "|" ";" names ${module})
+    pkg_search_module(${name} QUIET IMPORTED_TARGET GLOBAL ${names})
     if(${name}_FOUND)
+        list(APPEND VOXGRAD_REQUIRES ${${name}_MODULE_NAME})
         list(APPEND VOXGRAD_DEPENDENCIES PkgConfig::${name})
     else()
         list(APPEND voxgrad_missing ${package})

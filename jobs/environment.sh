@@ -21,5 +21,11 @@ if [ -n "${VOXGRAD_SPACK-}" ] && command -v spack >/dev/null 2>&1; then
     eval "$(spack env activate --sh "$VOXGRAD_SPACK")"
 fi
 
+# How srun starts the ranks: pmix, as Slurm is built for Open MPI today; "srun --mpi=list" says what a site has. VOXGRAD_MPI=pmi2 or another.
+export VOXGRAD_MPI=${VOXGRAD_MPI-pmix}
+
+# srun does not take the cores a rank from the job by itself (Slurm 22.05 and later).
+[ -z "${SLURM_CPUS_PER_TASK-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+
 # Ranks of one container or machine without permission to read each other's memory; it costs nothing elsewhere that matters here.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism-none}

@@ -62,13 +62,18 @@ typedef struct {
  * random: the same shapes with random weights from `seed` (an untrained copy; config.json is enough): matrices are normal with the config's
  * initializer_range (0.02 where it has none), norms 1, biases 0. precision: of products, where the device is faster with less.
  * share: a folder of this node, or NULL: processes that open the same model on the CPU with the same folder hold one copy of its weights
- * between them, in a file there that the last of them removes. Where that cannot be, each holds its own, with a line in the log. */
+ * between them, in a file there that the last of them removes. Where that cannot be, each holds its own, with a line in the log. sharers:
+ * how many they are, each of which counts its part of the copy against `memory`; 0 or 1: the whole is counted.
+ * paper: for a plan alone: what vg_model_bytes and vg_model_is_streamed say is planned for as ever, but nothing is read but what is outside
+ * of the blocks, and vg_model_hash is of the config. */
 typedef struct {
     bool random;
     uint64_t seed;
     int64_t memory;
     vg_precision precision;
     const char *share;
+    int sharers;
+    bool paper;
 } vg_model_options;
 
 /* Opens FOLDER/config.json and model.safetensors (or the sharded index) and puts the weights on the device in float32.
@@ -82,9 +87,10 @@ void vg_model_close(vg_model *model);
 const vg_model_shape *vg_model_get_shape(const vg_model *model);
 vg_device *vg_model_device(const vg_model *model);
 
-/* Device and host memory that the model holds; whether its blocks are brought one by one. */
+/* Device and host memory that the model holds; whether its blocks are brought one by one; whether the node's processes hold it together. */
 size_t vg_model_bytes(const vg_model *model);
 bool vg_model_is_streamed(const vg_model *model);
+bool vg_model_is_shared(const vg_model *model);
 
 /* CRC32C over config and weights (of a random copy: config and seed), for provenance and plans. */
 uint32_t vg_model_hash(const vg_model *model);

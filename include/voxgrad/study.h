@@ -163,6 +163,7 @@ typedef struct {
         bool keep_features;   /* leave a finished features.h5 of the same plan as it is */
         int64_t part, parts;  /* features: this task's share of the blocks, part 1 .. parts; 0: all */
         int node_ranks;       /* ranks of this node, which hold one copy of a model between them; 0 or 1: alone */
+        bool paper;           /* check: models are planned for, and not read */
         const char *only;     /* features: blocks of "model=NAME" or "story=NAME" alone; NULL: all */
     } how;
 } vg_study;
@@ -200,8 +201,9 @@ typedef struct {
 } vg_brain_question;
 vg_status vg_study_explain_brain(const vg_study *study, const vg_brain_question *question, FILE *out);
 
-/* Validates everything that can be without computing and prints passes, FLOPs, time, memory a rank and files. Never starts MPI.
- * rates: a file that vg_study_bench wrote, or NULL. Errors: VG_NO_MEMORY (it cannot fit; the number that is needed), and a run's own. */
+/* Validates everything that can be without computing and prints passes, FLOPs, time, memory a rank and of a node (how.node_ranks), and
+ * files. Models are read only with how.paper unset. Never starts MPI. rates: a file that vg_study_bench wrote, or NULL. Errors:
+ * VG_NO_MEMORY (it cannot fit; the number that is needed), and a run's own. */
 vg_status vg_study_check(const vg_study *study, const char *rates, FILE *out);
 
 /* Measures a few blocks of the study's own work on this machine, some seconds; prints the rates as JSON. Never starts MPI. */

@@ -1,5 +1,6 @@
 /* studies: the subcommands that work on a study: run, features, fit, check, simulate. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -113,24 +114,39 @@ vg_status vg_command_simulate(int argc, char **argv)
     return proceed ? vg_command_collective(argv[0], &overrides, work_on, &(work){.make_features = true, .simulate = true}) : VG_OK;
 }
 
+static vg_status take_ranks(const char *ranks, vg_study *study)
+{
+    int64_t number = 1;
+    if (ranks != NULL && (!vg_parse_integer(ranks, strlen(ranks), &number) || number < 1 || number > 4096))
+        return vg_fail(VG_INVALID, "--ranks %s: a number from 1 on is expected", ranks);
+    study->how.node_ranks = (int)number;
+    return VG_OK;
+}
+
 vg_status vg_command_check(int argc, char **argv)
 {
     static const vg_command_help help = {
         "check [OPTIONS] STUDY.yaml",
         "Validates a study and prints passes, FLOPs, time, memory a rank and files, without computing. Never starts MPI.",
-        "  voxgrad check study.yaml\n  voxgrad bench study study.yaml >rates.json && voxgrad check --rates rates.json study.yaml\n", 1,
-        true};
+        "  voxgrad check study.yaml\n  voxgrad check --ranks 8 study.yaml      # eight ranks a node, which share its memory and one copy "
+        "of the weights\n  voxgrad bench study study.yaml >rates.json && voxgrad check --rates rates.json study.yaml\n",
+        1, true};
     vg_study_overrides overrides = {0};
-    const char *rates = NULL;
-    const vg_option options[] = {
-        VG_STUDY_OPTIONS(overrides), {"rates", 'r', "FILE.json", "rates that voxgrad bench study measured", &rates, NULL}, {0}};
+    const char *rates = NULL, *ranks = NULL;
+    const vg_option options[] = {VG_STUDY_OPTIONS(overrides),
+                                 {"rates", 'r', "FILE.json", "rates that voxgrad bench study measured", &rates, NULL},
+                                 {"ranks", 'n', "N", "ranks that will run on a node (default 1)", &ranks, NULL},
+                                 {0}};
     bool proceed;
     VG_TRY(vg_command_parse(&help, options, argc, argv, &proceed));
     if (!proceed)
         return VG_OK;
     vg_study *study;
     VG_TRY(vg_command_study(argv[0], &overrides, &study));
-    vg_status status = vg_study_check(study, rates, stdout);
+    study->how.paper = true;
+    vg_status status = take_ranks(ranks, study);
+    if (status == VG_OK)
+        status = vg_study_check(study, rates, stdout);
     vg_study_free(study);
     return status;
 }

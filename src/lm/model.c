@@ -79,19 +79,35 @@ static vg_status measure(vg_model *model, size_t *bytes)
     return VG_OK;
 }
 
-/* All blocks in memory, or one at a time, as the limit says. */
-static vg_status settle(vg_model *model, int64_t limit, size_t *bytes)
+/* One block at a time. */
+static vg_status shrink(vg_model *model, size_t *bytes)
 {
+    VG_TRY(VG_NEW(&model->stream, 1, "model"));
+    model->stream->held = -1;
     VG_TRY(measure(model, bytes));
-    if (limit > 0 && model->bytes > (size_t)limit) {
-        VG_TRY(VG_NEW(&model->stream, 1, "model"));
-        model->stream->held = -1;
-        VG_TRY(measure(model, bytes));
-        VG_TRY(vg_weights_stream(model));
+    return vg_weights_stream(model);
+}
+
+/* All blocks in memory, or one at a time, as the limit says. */
+static vg_status settle(vg_model *model, const vg_model_options *options, size_t *bytes)
+{
+    size_t limit = options->memory > 0 ? (size_t)options->memory : SIZE_MAX, planned;
+    int counted = vg_model_on_host(model) && options->sharers > 1 ? options->sharers : 1;
+    VG_TRY(measure(model, bytes));
+    planned = model->bytes;
+    if (planned / (size_t)counted > limit) {
+        VG_TRY(shrink(model, bytes));
+        planned = model->bytes;
+        if (planned > limit)
+            return vg_fail(VG_NO_MEMORY,
+                           "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
+                           1e-6 * (double)planned, (long long)model->config.shape.layers, 1e-6 * (double)limit);
     }
-    if (limit > 0 && model->bytes > (size_t)limit)
-        return vg_fail(VG_NO_MEMORY, "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
-                       1e-6 * (double)model->bytes, (long long)model->config.shape.layers, 1e-6 * (double)limit);
+    if (options->paper && model->stream == NULL) {
+        VG_TRY(shrink(model, bytes));
+        model->paper = true;
+        model->bytes = planned;
+    }
     return VG_OK;
 }
 
@@ -100,7 +116,7 @@ static vg_status place_weights(vg_model *model, const vg_model_options *options,
 {
     size_t bytes;
     bool whole;
-    VG_TRY(settle(model, options->memory, &bytes));
+    VG_TRY(settle(model, options, &bytes));
     VG_TRY(take_memory(model, options->share, bytes, &whole));
     if (whole)
         return VG_OK;
@@ -143,7 +159,7 @@ static vg_status open_model(vg_model *model, const char *folder, const vg_model_
     VG_TRY(vg_tensors_open(folder, tensors));
     const char *prefix = find_prefix(model->config.family, tensors);
     VG_TRY(vg_weights_check(model, folder, prefix, tensors));
-    for (int64_t i = 0; i < tensors->file_count; i++)
+    for (int64_t i = 0; !options->paper && i < tensors->file_count; i++)
         model->hash = hash_file(model->hash, &tensors->files[i]);
     VG_TRY(place_weights(model, options, prefix, tensors));
     if (model->stream != NULL) {
@@ -214,7 +230,12 @@ vg_device *vg_model_device(const vg_model *model)
 
 bool vg_model_is_streamed(const vg_model *model)
 {
-    return model->stream != NULL;
+    return model->stream != NULL && !model->paper;
+}
+
+bool vg_model_is_shared(const vg_model *model)
+{
+    return model->shared != NULL;
 }
 
 const vg_model_shape *vg_model_get_shape(const vg_model *model)

@@ -131,6 +131,7 @@ struct vg_model {
     vg_config config;
     vg_precision precision; /* of products */
     vg_stream *stream;      /* NULL: all blocks are there */
+    bool paper;             /* the stream is but for a plan, which may have all blocks there */
     size_t bytes;           /* device and host memory that it holds */
     float *memory;          /* device: all that follows */
     vg_node_copy *shared;   /* whose data `memory` is, or NULL */

@@ -143,7 +143,7 @@ static vg_status visit_all(const walk *w)
     const vg_model_shape *shape = &model->config.shape;
     VG_TRY(visit_one(w, VG_EMBEDDING, -1, false, shape->vocabulary, shape->width, model->embedding));
     VG_TRY(visit_one(w, VG_POSITION, -1, false, shape->positions, shape->width, model->position));
-    for (int64_t l = 0; l < shape->layers; l++)
+    for (int64_t l = 0; l < shape->layers && model->stream == NULL; l++) /* else vg_model_bring does, one by one */
         VG_TRY(visit_block(w, l));
     VG_TRY(visit_norm(w, VG_FINAL_NORM, -1, &model->final_norm));
     VG_TRY(visit_one(w, VG_HEAD, -1, false, shape->vocabulary, shape->width, model->config.tied ? NULL : model->head.weight));

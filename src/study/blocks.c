@@ -78,22 +78,24 @@ int vg_thread_count(const vg_study *study, const vg_comm *comm)
     return cores > 0 ? cores : 1;
 }
 
-int64_t vg_memory_limit(const vg_study *study, int local_ranks)
+vg_memory vg_memory_of(const vg_study *study, int local_ranks)
 {
     if (study->memory > 0)
-        return study->memory;
-    return (int64_t)(0.8 * (double)vg_machine_memory("")) / local_ranks;
+        return (vg_memory){.bytes = study->memory, .sharers = 1};
+    return (vg_memory){.bytes = (int64_t)(0.8 * (double)vg_machine_memory("")) / local_ranks, .sharers = local_ranks};
 }
 
-vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes)
+vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, vg_memory *memory)
 {
-    int64_t mine = vg_memory_limit(study, vg_comm_local_ranks(comm)), *all = NULL;
+    vg_memory *all = NULL;
     size_t *sizes;
+    *memory = vg_memory_of(study, vg_comm_local_ranks(comm));
     VG_AGREE(comm, VG_NEW(&sizes, vg_comm_ranks(comm), "ranks"));
-    vg_status status = vg_comm_allgather(comm, &mine, sizeof mine, (void **)&all, sizes);
-    *bytes = mine;
-    for (int r = 0; status == VG_OK && r < vg_comm_ranks(comm); r++)
-        *bytes = all[r] < *bytes ? all[r] : *bytes;
+    vg_status status = vg_comm_allgather(comm, memory, sizeof *memory, (void **)&all, sizes);
+    for (int r = 0; status == VG_OK && r < vg_comm_ranks(comm); r++) {
+        memory->bytes = all[r].bytes < memory->bytes ? all[r].bytes : memory->bytes;
+        memory->sharers = all[r].sharers < memory->sharers ? all[r].sharers : memory->sharers;
+    }
     free(all);
     free(sizes);
     return status;

@@ -14,9 +14,9 @@ typedef struct {
 
 typedef struct {
     int64_t spaces, words, passes, feature_bytes;
-    planned_space *planned; /* (spaces) */
-    int64_t nuisance;       /* columns of those that are nuisance */
-    double flops, engine_bytes, model_bytes, fit_bytes;
+    planned_space *planned;                                          /* (spaces) */
+    int64_t nuisance;                                                /* columns of those that are nuisance */
+    double flops, engine_bytes, held_bytes, shared_bytes, fit_bytes; /* held, shared: weights of a rank, of a node */
     const vg_rates *rates;
     vg_cost cost;
 } estimate;
@@ -82,7 +82,27 @@ static bool is_nuisance(const vg_study *study, const vg_output *output)
     return false;
 }
 
-static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory, estimate *e,
+/* Ranks of a node that will hold one copy of the weights between them: not where each has a GPU. */
+static int count_sharers(const vg_study *study)
+{
+    return study->how.node_ranks > 1 && strncmp(study->device, "cuda", 4) != 0 ? study->how.node_ranks : 1;
+}
+
+static vg_memory memory_of(const vg_study *study)
+{
+    vg_memory memory = vg_memory_of(study, study->how.node_ranks > 1 ? study->how.node_ranks : 1);
+    memory.sharers = memory.sharers > count_sharers(study) ? count_sharers(study) : memory.sharers;
+    return memory;
+}
+
+/* All of a study's models are there while features are made. */
+static void add_weights(const vg_study *study, const vg_model *model, estimate *e)
+{
+    bool shared = count_sharers(study) > 1 && !vg_model_is_streamed(model);
+    *(shared ? &e->shared_bytes : &e->held_bytes) += (double)vg_model_bytes(model);
+}
+
+static vg_status check_model(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, vg_memory memory, estimate *e,
                              FILE *out)
 {
     vg_explained explained = {0};
@@ -94,7 +114,7 @@ static vg_status check_model(const vg_study *study, const vg_stories *stories, v
                 1e-6 * (double)vg_model_bytes(explained.model),
                 vg_model_is_streamed(explained.model) ? "its blocks brought one by one" : "all of it in memory",
                 (long long)vg_attribution_batch(explained.attributions[0]));
-        e->model_bytes += (double)vg_model_bytes(explained.model); /* all of them are there while features are made */
+        add_weights(study, explained.model, e);
     }
     for (int64_t s = 0; status == VG_OK && s < study->story_count; s++) {
         const vg_attribution *attribution = explained.attributions[s];
@@ -259,7 +279,7 @@ static vg_status print_costs(const vg_study *study, estimate *e, const vg_folds 
         .columns = columns, .spaces = count, .each = each, .voxels = voxels->total, .most = voxels->most, .shifts = study->null.shifts};
     vg_status status = fit_on_gpu(study, plan, columns, count * each, voxels->most, &e->fit_bytes);
     if (status == VG_OK)
-        status = vg_cost_fit(&plan, &shape, (double)vg_memory_limit(study, 1), &e->cost);
+        status = vg_cost_fit(&plan, &shape, (double)memory_of(study).bytes, &e->cost);
     free(columns);
     VG_TRY(status);
     fprintf(out, "fits: %lld voxels x %lld spaces, %.3g GFLOP and %.3g GFLOP of factorisations\n", (long long)voxels->total,
@@ -374,7 +394,7 @@ static vg_status check_output(const vg_study *study, const char *name, FILE *out
 
 static vg_status check(const vg_study *study, vg_device *device, vg_stories *stories, estimate *e, FILE *out)
 {
-    int64_t memory = vg_memory_limit(study, 1);
+    vg_memory memory = memory_of(study);
     VG_TRY(vg_stories_open(study, stories));
     fprintf(out, "study %s\n", study->name);
     for (int64_t s = 0; s < study->story_count; s++)
@@ -385,15 +405,19 @@ static vg_status check(const vg_study *study, vg_device *device, vg_stories *sto
     VG_TRY(check_files(study, stories, e, out));
     fprintf(out, "features: %lld spaces, %lld words, %lld batches, %.3g GFLOP\n", (long long)e->spaces, (long long)e->words,
             (long long)e->passes, e->flops / 1e9);
-    fprintf(out, "memory a rank: features %.0f MB beside the model; %.1f GB may be taken\n", e->engine_bytes / 1e6, (double)memory / 1e9);
+    fprintf(out, "memory a rank: features %.0f MB beside the model; %.1f GB may be taken\n", e->engine_bytes / 1e6,
+            (double)memory.bytes / 1e9);
     fprintf(out, "files: %s/features.h5, %.1f MB; results.h5; run.json\n", study->output, (double)e->feature_bytes / 1e6);
     if (study->responses.subject_count > 0)
         VG_TRY(check_responses(study, e, out));
-    double features = e->model_bytes + e->engine_bytes, peak = (features > e->fit_bytes ? features : e->fit_bytes) + OWN;
+    double features = e->held_bytes + e->engine_bytes, device_features = features + e->shared_bytes,
+           peak = (device_features > e->fit_bytes ? device_features : e->fit_bytes) + OWN;
     fprintf(out, "peak device memory: at most %.0f bytes (%.2f GB) a rank that drives a GPU\n", peak, peak / 1e9);
     e->cost.feature_flops = e->flops;
     e->cost.engine_bytes = features;
-    VG_TRY(vg_cost_print(&e->cost, e->rates, (double)vg_memory_limit(study, 1), out));
+    e->cost.shared_bytes = e->shared_bytes;
+    e->cost.node_ranks = study->how.node_ranks > 1 ? study->how.node_ranks : 1;
+    VG_TRY(vg_cost_print(&e->cost, e->rates, (double)memory.bytes, out));
     VG_TRY(check_output(study, "features.h5", out));
     VG_TRY(check_output(study, "results.h5", out));
     fprintf(out, "The study is whole.\n");

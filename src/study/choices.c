@@ -124,7 +124,7 @@ static vg_status check_memory(const fit_job *job)
 {
     const fit_statistics *s = job->statistics;
     const fit_choices *c = s->choices;
-    double bytes = 0, limit = (double)vg_memory_limit(job->study, vg_comm_local_ranks(job->comm));
+    double bytes = 0, limit = (double)vg_memory_of(job->study, vg_comm_local_ranks(job->comm)).bytes;
     for (int64_t i = 0; i < c->choice_count; i++)
         bytes += (double)(state_rows(c, &c->choices[i]) * c->views * s->voxels) * sizeof(float);
     for (int64_t i = 0; i < job->space_count; i++)

@@ -249,7 +249,7 @@ static vg_status explain_story(const explaining *e, int64_t s, float *values, ui
     const vg_space_request requests[] = {{.method = "gradient_norm", .words = K},
                                          {.method = "gradient_x_input", .words = K, .reduce = "sum"}};
     vg_context context = vg_context_of(e->study);
-    const vg_attribution_plan plan = vg_plan_of(e->explained.model, vg_memory_limit(e->study, 1));
+    const vg_attribution_plan plan = vg_plan_of(e->explained.model, vg_memory_of(e->study, 1).bytes);
     vg_attribution *attribution;
     const vg_word_block *blocks;
     context.whole_word = false;
@@ -379,7 +379,7 @@ static vg_status explain(explaining *e, vg_device *device, FILE *out)
     VG_GO(find_space(e));
     VG_GO(read_weights(e));
     VG_GO(vg_stories_open(study, &e->stories));
-    VG_GO(vg_explained_open(study, &e->stories, device, e->model, vg_memory_limit(study, 1), NULL, &e->explained));
+    VG_GO(vg_explained_open(study, &e->stories, device, e->model, vg_memory_of(study, 1), NULL, &e->explained));
     VG_GO(VG_NEW(&e->seeds, study->story_count, "stories"));
     for (int64_t s = 0; s < study->story_count; s++)
         VG_GO(seed_story(e, s));

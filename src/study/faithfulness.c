@@ -22,8 +22,9 @@ typedef struct {
     vg_comm *comm;
     const vg_study *study;
     vg_explained explained;
-    int64_t model, every, memory, rankings, words; /* words: of all stories */
-    reading *readings;                             /* (rankings, 2, words): the method's own, and the random one beside it */
+    vg_memory memory;
+    int64_t model, every, rankings, words; /* words: of all stories */
+    reading *readings;                     /* (rankings, 2, words): the method's own, and the random one beside it */
 } job;
 
 /* ---- which entries -------------------------------------------------------------------------------------------------------------- */

@@ -27,7 +27,8 @@ typedef struct {
     unit *units;
     double *cost;
     int *owner;
-    int64_t unit_count, most_outputs, memory;
+    int64_t unit_count, most_outputs;
+    vg_memory memory;
     double busy; /* s of this rank's work */
     char *path, *plan, *inputs;
     vg_store *store;

@@ -317,12 +317,12 @@ done:
 static vg_status decide(fit_job *job, const char *path)
 {
     char *planned = NULL;
-    int64_t memory;
+    vg_memory memory;
     if (!job->study->how.restart)
         VG_TRY(vg_store_planned(job->comm, path, &planned));
     vg_status status = vg_memory_plan(job->comm, job->study, &memory);
     if (status == VG_OK)
-        status = vg_comm_agree(job->comm, prepare(job, planned, memory));
+        status = vg_comm_agree(job->comm, prepare(job, planned, memory.bytes));
     free(planned);
     return status;
 }

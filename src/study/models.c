@@ -1,4 +1,5 @@
 /* models: the stories as words, and each model with the stories as its tokens. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,7 +205,7 @@ static vg_status explain_story(const vg_study *study, const vg_stories *stories,
 static const char *node_folder(const vg_study *study)
 {
     static const char *const names[] = {"SLURM_TMPDIR", "TMPDIR"};
-    if (study->how.node_ranks < 2)
+    if (study->how.node_ranks < 2 || study->how.paper)
         return NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *folder = getenv(names[i]);
@@ -214,22 +215,45 @@ static const char *node_folder(const vg_study *study)
     return "/tmp";
 }
 
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, int64_t memory,
+/* Batches and sharers were planned for a copy that the node's ranks hold together: without one, a rank of its own memory must have room. */
+static vg_status check_room(const vg_study *study, const vg_study_model *model, const vg_explained *explained, int64_t share, int sharers)
+{
+    double needed = 0, weights = (double)vg_model_bytes(explained->model);
+    if (sharers < 2 || study->how.paper || vg_model_is_shared(explained->model) || vg_model_is_streamed(explained->model))
+        return VG_OK;
+    for (int64_t s = 0; s < study->story_count; s++)
+        needed = fmax(needed, weights + (double)vg_attribution_bytes(explained->attributions[s]));
+    return needed <= (double)share
+               ? VG_OK
+               : vg_fail(VG_NO_MEMORY,
+                         "model %s: %.0f MB are needed for each rank to hold its weights on its own, and %.0f MB may be taken; make room "
+                         "for %.0f MB in %s (SLURM_TMPDIR, TMPDIR), where the ranks of a node hold one copy, or take fewer ranks a node",
+                         model->name, 1e-6 * needed, 1e-6 * (double)share, 1e-6 * weights, node_folder(study));
+}
+
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t m, vg_memory memory,
                             const char *planned, vg_explained *explained)
 {
     const vg_study_model *model = &study->models[m];
-    const int64_t program = 100000000, share = (memory - program) / study->model_count; /* program: its own memory and its libraries' */
+    const int64_t program = 100000000, share = (memory.bytes - program) / study->model_count; /* program: its own and its libraries' */
+    const int sharers = strncmp(device->name, "cpu", 3) == 0 ? memory.sharers : 1;
     const vg_model_options options = {.random = strcmp(model->init, "random") == 0,
                                       .seed = (uint64_t)model->seed,
                                       .precision = strcmp(model->precision, "tf32") == 0   ? VG_TF32
                                                    : strcmp(model->precision, "bf16") == 0 ? VG_BF16
                                                                                            : VG_FLOAT32,
                                       .share = node_folder(study),
-                                      .memory = share > 1 ? (int64_t)(0.8 * (double)share) : 1};
+                                      .sharers = sharers,
+                                      .paper = study->how.paper,
+                                      .memory = (int64_t)(0.8 * (double)share) + 1};
     vg_tokenizer *tokenizer = NULL;
     vg_space_request *requests = NULL;
     int64_t count;
     vg_status status;
+    if (share < 1)
+        return vg_fail(VG_NO_MEMORY,
+                       "memory: %.0f MB may be taken; the program and its libraries are counted as %.0f MB (memory:, --memory)",
+                       1e-6 * (double)memory.bytes, 1e-6 * (double)program);
     VG_GO(VG_NEW(&explained->passages, study->story_count, "stories"));
     VG_GO(VG_NEW(&explained->attributions, study->story_count, "stories"));
     VG_GO(open_tokenizer(model, &tokenizer));
@@ -238,8 +262,11 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
         vg_log(VG_LOG_INFO, "model %s: its blocks are brought one by one: all of them would not fit into %.0f MB", model->name,
                1e-6 * (double)options.memory);
     VG_GO(make_requests(study, tokenizer, explained->model, &requests, &count));
+    size_t weights = vg_model_bytes(explained->model),
+           others = vg_model_is_streamed(explained->model) ? 0 : weights - weights / (size_t)sharers;
     for (int64_t s = 0; s < study->story_count; s++)
-        VG_GO(explain_story(study, stories, tokenizer, requests, count, share, planned, m, s, explained));
+        VG_GO(explain_story(study, stories, tokenizer, requests, count, share + (int64_t)others, planned, m, s, explained));
+    VG_GO(check_room(study, model, explained, share, sharers));
     for (int64_t i = 0; vg_attribution_warning(explained->attributions[0], i) != NULL; i++)
         vg_log(VG_LOG_WARNING, "model %s: %s", model->name, vg_attribution_warning(explained->attributions[0], i));
 done:

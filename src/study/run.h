@@ -16,14 +16,20 @@ vg_status vg_assign_blocks(const double *cost, int64_t blocks, int ranks, int *o
 /* The study's threads, else the cores this rank is bound to, else its share of the node's. */
 int vg_thread_count(const vg_study *study, const vg_comm *comm);
 
-/* Bytes this rank may take: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. */
-int64_t vg_memory_limit(const vg_study *study, int local_ranks);
+/* What a rank may hold. bytes: the study's memory, else 80 % of what machine and cgroup let this node have, shared by its ranks. sharers:
+ * the node's ranks, which hold one copy of a model's weights between them on a CPU and count a part of it each. Where the study says what a
+ * rank may hold (1), a whole copy is counted: the plan is then the same for any number of ranks. */
+typedef struct {
+    int64_t bytes;
+    int sharers;
+} vg_memory;
+vg_memory vg_memory_of(const vg_study *study, int local_ranks);
 
 /* What the machine has, or the least that this process's control groups let it have. root: before /proc and /sys, "" but in tests. */
 int64_t vg_machine_memory(const char *root);
 
-/* The least that any rank may take, so that all make the same plan. Collective. */
-vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, int64_t *bytes);
+/* The least bytes and sharers of any rank, so that all make the same plan. Collective. */
+vg_status vg_memory_plan(vg_comm *comm, const vg_study *study, vg_memory *memory);
 
 /* One run's responses, with the mask of its subject or study. */
 vg_status vg_run_open(const vg_study *study, const vg_study_subject *subject, int64_t run, vg_responses **responses);
@@ -72,14 +78,14 @@ typedef struct {
 vg_status vg_stories_open(const vg_study *study, vg_stories *stories);
 void vg_stories_free(const vg_study *study, vg_stories *stories);
 
-/* One model with every story as its tokens, ready to be explained. memory: bytes that the rank may hold, for all of the study's models;
+/* One model with every story as its tokens, ready to be explained. memory: what the rank may hold, for all of the study's models;
  * planned: the plan of an unfinished file, whose batches are kept, or NULL. */
 typedef struct {
     vg_model *model;
     vg_passage *passages;          /* (story_count) */
     vg_attribution **attributions; /* (story_count) */
 } vg_explained;
-vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, int64_t memory,
+vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg_device *device, int64_t model, vg_memory memory,
                             const char *planned, vg_explained *explained);
 
 /* The windows and targets of a study; the batches of a model's words. */
@@ -134,7 +140,8 @@ typedef struct {
 
 /* Counted work and memory of a study; what the factorisations take is of every rank. */
 typedef struct {
-    double feature_flops, engine_bytes; /* with the weights */
+    double feature_flops, engine_bytes, shared_bytes; /* engine: with a rank's own weights; shared: the copy of all of a node's ranks */
+    int node_ranks;
     double design_flops, fit_flops, shift_flops, fit_bytes, least_bytes;
 } vg_cost;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Protects: the jobs of jobs/ on a real Slurm, begun here on the loopback address and ended with this test: a study as one job, on two ranks by
 # srun --mpi=pmix; SIGUSR1 from Slurm before the time ends, and back into the queue; killed in the middle, and requeued; an array of tasks and its
-# merge; two jobs on one output folder; submit.sh. What comes out is always, bit by bit, what one process writes.
+# merge; two jobs on one output folder; submit.sh, of one job and of an array; the cores a rank. What comes out is always, bit by bit, what one process writes.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 skip() {
@@ -154,10 +154,29 @@ scancel "$first" && until_state "$first" CANCELLED
 # submit.sh
 sed '/^memory: /d' study.yaml >roomy.yaml # so little memory is not for a check
 "$VG_PROGRAM" run -q -o alone roomy.yaml >/dev/null || fault "an undisturbed run failed"
-number=$("$jobs/submit.sh" --ranks 2 roomy.yaml -- --overcommit --mem-per-cpu=0 --output=%x-%j.log 2>submit.err | sed -n 's/^job \([0-9]*\);.*/\1/p')
-[ -n "$number" ] || fault "submit.sh: $(cat submit.err)"
-until_state "$number" COMPLETED
-cmp alone/results.h5 out/results.h5 || fault "submit.sh: results.h5 differs"
+# submitted OPTIONS...: submit.sh's last job has done its work.
+submitted() {
+    local number
+    number=$("$jobs/submit.sh" "$@" roomy.yaml -- --overcommit --mem-per-cpu=0 --output=%x-%j.log 2>submit.err | sed -n 's/^job \([0-9]*\);.*/\1/p')
+    [ -n "$number" ] || fault "submit.sh $*: $(cat submit.err)"
+    until_state "$number" COMPLETED
+    cmp alone/results.h5 out/results.h5 || fault "submit.sh $*: results.h5 differs"
+    rm -rf out
+}
+submitted --ranks 2
+submitted --ranks 2 --array 2
+grep -q 'merge: [0-9]* blocks of 2 parts' voxgrad-merge-*.log || fault "submit.sh --array: $(tail -n 3 voxgrad-merge-*.log)"
+asked=$("$jobs/submit.sh" --dry-run --ranks 8 --per-node 4 --cores 3 roomy.yaml 2>&1 >/dev/null)
+need=$("$VG_PROGRAM" check --ranks 4 roomy.yaml | sed -n 's/^memory needed a rank: \([0-9]*\) MB.*/\1/p')
+[[ $asked == *"--ntasks=8 --cpus-per-task=3 --time="*" --ntasks-per-node=4 --mem=$((4 * (need * 5 / 4 + 256)))M "* ]] || fault "submit.sh --per-node asks for $asked"
+
+# a rank has the cores that the job was given for it: srun itself does not pass them on
+cat >cores <<'SCRIPT' && chmod +x cores
+#!/bin/sh
+echo "cores: $SLURM_CPUS_PER_TASK"
+SCRIPT
+cores=$(VOXGRAD=$PWD/cores sbatch --parsable --ntasks=1 --cpus-per-task="$(nproc)" --time=10 --output=%x-%j.log "$jobs/voxgrad.sbatch" study.yaml) && until_state "$cores" COMPLETED
+grep -qx "cores: $(nproc)" voxgrad-"$cores".log || fault "the cores a rank: $(cat voxgrad-"$cores".log)"
 "$jobs/submit.sh" missing.yaml >/dev/null 2>&1
 [ $? -eq 2 ] || fault "submit.sh takes a study that is not there"
 finish
