@@ -16,8 +16,9 @@ static const struct {
     {"scores", "Scores by method and model",
      "How well each explanation predicts responses it was not fitted on. A dot is a subject, a diamond the mean with its within-subject "
      "standard error. Where a feature has layers, its best layer over all voxels is shown, which flatters it. The grey band ends where 95 "
-     "% of the "
-     "shifted stories stay below, with all spaces and regions at once; the broken line is the noise ceiling.",
+     "% of the shifted stories stay below, with all spaces and regions at once; with a nuisance, unique variance is tested and has the "
+     "band, "
+     "further down. The broken line is the noise ceiling.",
      .figures = {"scores"}},
     {"regions", "Models across regions",
      "Mean over subjects of the region's mean score, and its standard error; left and right side by side where the atlas has both. A star: "

@@ -308,12 +308,12 @@
     function colour() {
       const values = story.spaces.length ? row(story.spaces[space]) : [], most = d3.max(values, d => Math.abs(d.value)) || 1;
       const spans = strip.node().querySelectorAll("span");
-      strip.selectAll(".explains").classed("explains", false).style("background-color", null).attr("title", null);
+      strip.selectAll(".explains").classed("explains", false).classed("strong", false).style("background-color", null).attr("title", null);
       strip.selectAll(".chosen").classed("chosen", false).attr("aria-selected", null);
       for (const d of values) {
         const share = d.value / most;
         d3.select(spans[d.word]).classed("explains", true).attr("title", d3.format(".4g")(d.value))
-          .style("background-color", (share < 0 ? d3.interpolateRgb("#f7f7f7", "#67a9cf") : d3.interpolateRgb("#f7f7f7", "#f1a340"))(Math.abs(share)));
+          .classed("strong", Math.abs(share) > .5).style("background-color", (share < 0 ? "rgba(103,169,207," : "rgba(241,163,64,") + Math.abs(share) + ")");
       }
       d3.select(spans[chosen]).classed("chosen", true).attr("aria-selected", true);
       about.text("Word " + (chosen + 1) + " of " + story.words.length + ", “" + story.words[chosen] + "”, heard at " + d3.format(".2f")(story.onsets[chosen]) + " s: what explained the prediction of it.");
