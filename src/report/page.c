@@ -26,7 +26,8 @@ static const struct {
      "and regions. Broken lines are noise ceilings.",
      .figures = {"regions"}},
     {"brain", "Maps on the brain",
-     "Mean over subjects at every vertex. Drag to turn, wheel or + and \342\210\222 to come nearer, arrow keys "
+     "Mean over subjects at every vertex; with a null at first those alone that pass it. Drag to turn, wheel or + and \342\210\222 to come "
+     "nearer, arrow keys "
      "to turn. Lines are the borders of regions; the pointer reads the value.",
      .data = "brain", .maps = "score", .where = "There is no map of scores."},
     {"models", "Models and methods compared",

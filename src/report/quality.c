@@ -267,10 +267,28 @@ static void write_row(FILE *html, const char *what, const char *value)
     fputs("</tr>\n", html);
 }
 
-/* Times and hosts of each stage, as run.json has them: {"fit": {"ranks", "seconds", "where": [{"rank", "where"}]}}. */
+/* One rank of a stage; the stage's libraries beside its first. */
+static void write_stage_rank(const char *stage, const json_t *entry, const json_t *rank, bool first, FILE *html)
+{
+    const char *where = json_string_value(json_object_get(rank, "where")),
+               *libraries = json_string_value(json_object_get(entry, "libraries"));
+    const json_t *core = json_object_get(rank, "core_seconds"), *peak = json_object_get(rank, "peak_bytes");
+    fputs("<tr>", html);
+    cell_text(html, stage);
+    cell_number(html, json_number_value(json_object_get(entry, "seconds")), "%.2f");
+    cell_number(html, (double)json_integer_value(json_object_get(rank, "rank")), "%.0f");
+    cell_number(html, core != NULL ? json_number_value(core) : (double)NAN, "%.2f");
+    cell_number(html, peak != NULL ? (double)json_integer_value(peak) / 1e6 : (double)NAN, "%.0f");
+    cell_text(html, first && libraries != NULL ? libraries : "");
+    cell_text(html, where != NULL ? where : "");
+    fputs("</tr>\n", html);
+}
+
+/* Times and hosts of each stage, as run.json has them: {"fit": {"ranks", "seconds", "libraries", "where": [{"rank", "where",
+ * "core_seconds", "peak_bytes"}]}}. */
 static void write_stages(const report *r, FILE *html)
 {
-    char path[4096], text[200];
+    char path[4096];
     const char *stage;
     json_t *entry;
     snprintf(path, sizeof path, "%s/run.json", r->folder);
@@ -280,26 +298,15 @@ static void write_stages(const report *r, FILE *html)
         json_decref(note);
         return;
     }
-    fputs("<div class=\"scroll\"><table id=\"stages\"><thead><tr><th>stage</th><th>wall time</th><th>rank</th><th>where</th></tr></thead>"
-          "<tbody>\n",
+    fputs("<div class=\"scroll\"><table id=\"stages\"><thead><tr><th>stage</th><th>wall time (s)</th><th>rank</th><th>core time "
+          "(s)</th><th>peak memory "
+          "(MB)</th><th>libraries</th><th>where</th></tr></thead><tbody>\n",
           html);
     json_object_foreach(note, stage, entry)
     {
         size_t i;
         json_t *rank;
-        json_array_foreach(json_object_get(entry, "where"), i, rank)
-        {
-            const char *where = json_string_value(json_object_get(rank, "where"));
-            json_t *own = json_object_get(rank, "seconds");
-            fputs("<tr>", html);
-            cell_text(html, stage);
-            snprintf(text, sizeof text, "%.2f s", json_number_value(own != NULL ? own : json_object_get(entry, "seconds")));
-            cell_text(html, text);
-            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(json_object_get(rank, "rank")));
-            cell_text(html, text);
-            cell_text(html, where != NULL ? where : "");
-            fputs("</tr>\n", html);
-        }
+        json_array_foreach(json_object_get(entry, "where"), i, rank) write_stage_rank(stage, entry, rank, i == 0, html);
     }
     fputs("</tbody></table></div>\n", html);
     json_decref(note);

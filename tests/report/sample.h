@@ -105,6 +105,12 @@ static inline double sample_difference(int pair, int region)
     return 0.02 * region - 0.015 * pair;
 }
 
+/* The first region does not pass the null, the others do. */
+static inline float sample_q(const sample *s, int64_t voxel)
+{
+    return s->nan ? NAN : sample_region(s, voxel) == 0 ? 0.4f : 0.01f;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -112,8 +118,8 @@ typedef struct {
     vg_layout *layout;
     sample_space spaces[SAMPLE_MOST];
     int count;
-    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence, families, winner,
-        layers, correlation, contrasts, center, preferred[4], difference;
+    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], q[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence,
+        families, winner, layers, correlation, contrasts, center, preferred[4], difference;
 } sample_file;
 
 static inline char *sample_path(const char *format, const char *a, const char *b)
@@ -191,6 +197,8 @@ static inline void sample_layout(sample_file *f)
     for (int p = 0; p < f->count; p++)
         MUST(
             vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
+    for (int p = 0; s->null && p < f->count; p++)
+        MUST(vg_layout_dataset(f->layout, sample_path("/group/%s/q%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->q[p]));
     MUST(vg_layout_table(f->layout, "/regions", regions, s->unique ? 9 : 8, (int64_t)f->count * s->subjects * SAMPLE_REGIONS, &f->regions));
     MUST(vg_layout_table(f->layout, "/group_regions", group,
                          s->unique ? 13
@@ -332,6 +340,10 @@ static inline void sample_fill_group(const sample_file *f, vg_store *store)
             for (int i = 0; i < s->subjects; i++)
                 mean[v] += sample_score(s, p, i, v) / (float)s->subjects;
         MUST(vg_store_write(store, f->mean[p], NULL, NULL, mean));
+        for (int64_t v = 0; v < sample_voxels(s); v++)
+            mean[v] = sample_q(s, v);
+        if (s->null)
+            MUST(vg_store_write(store, f->q[p], NULL, NULL, mean));
         free(mean);
     }
     if (s->null) {
