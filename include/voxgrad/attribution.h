@@ -107,7 +107,8 @@ typedef struct {
     char layer[16]; /* "03", "final"; "" where the space has none */
     int64_t columns;
     bool sees_word;        /* whether row n has seen word n */
-    bool path;             /* a path method: nodes and residual for every word, the same for all layers of the entry */
+    bool path;             /* a path method: nodes, residual and error for every word, the same for all layers of the entry */
+    double tolerance;      /* of a path method; 0: a fixed number of steps */
     double baseline_ratio; /* of a path method: the baseline's norm over the median norm of the embeddings */
 } vg_output;
 
@@ -155,7 +156,7 @@ typedef struct {
     float *const *residual, *const *error;
 } vg_block_values;
 
-/* Room for the results of a block of at most `words` words; error NULL. To be given to vg_block_values_free, after a failure too; that
+/* Room for the results of a block of at most `words` words. To be given to vg_block_values_free, after a failure too; that
  * takes one that is all NULL. Errors: VG_NO_MEMORY. */
 vg_status vg_block_values_create(const vg_attribution *attribution, int64_t words, vg_block_values *values);
 void vg_block_values_free(const vg_attribution *attribution, vg_block_values *values);

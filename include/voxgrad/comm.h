@@ -35,6 +35,9 @@ int vg_comm_ranks(const vg_comm *comm);
 int vg_comm_local_rank(const vg_comm *comm); /* among the ranks that share this node's memory */
 int vg_comm_local_ranks(const vg_comm *comm);
 
+/* What carries messages: "Open MPI v4.1.4", and ", NCCL 2.18.5" where GPUs are linked. Not collective. */
+void vg_comm_library(const vg_comm *comm, char *text, size_t size);
+
 /* ---- agreement --------------------------------------------------------------------------------------------------- */
 
 /* What happened to one happened to all: VG_OK where every rank brings VG_OK; else, on every rank, the status and the message

@@ -252,7 +252,8 @@ typedef struct {
 
 struct vg_device {
     const vg_device_ops *ops;
-    char name[96]; /* "cpu (Haswell kernels, 2 threads)" */
+    char name[96];       /* "cpu (Haswell kernels, 2 threads)" */
+    char libraries[128]; /* of the back end's module: "CUDA 12.6, cuBLAS 12.6.4, cuSOLVER 11.7.1"; "" of the CPU: vg_device_blas_version */
     int threads;
     bool host;   /* its memory is this process's own, its work that of `threads` cores */
     void *state; /* the back end's own */

@@ -214,12 +214,13 @@ typedef struct {
     int64_t words, columns;
     const char *const *column_names; /* (columns); NULL: none are stored */
     int sees_word;                   /* 0 or 1; -1: not known (features made elsewhere that do not say) */
-    bool path;                       /* a path method: NAME.nodes (int32, words) and NAME.residual (float32, words), shared by its layers */
+    bool path;        /* a path method: NAME.nodes (int32, words), NAME.residual and NAME.error (float32, words), shared by its layers */
+    double tolerance; /* of a path method, attribute of NAME.error: a word above it has not converged; 0: a fixed number of steps */
 } vg_store_space;
 
 /* Where a space's values go; -1: not there. */
 typedef struct {
-    int64_t values, valid, nodes, residual;
+    int64_t values, valid, nodes, residual, error;
 } vg_store_space_datasets;
 
 /* Rows of a layout: the table /stories/STORY/words (text of `text_size` bytes; onset and offset, float64, s) and one space. */

@@ -249,7 +249,7 @@ int64_t vg_attribution_unconverged(const vg_attribution *attribution)
 
 vg_status vg_block_values_create(const vg_attribution *attribution, int64_t words, vg_block_values *values)
 {
-    float **numbers, **residual;
+    float **numbers, **residual, **error;
     uint8_t **valid;
     int32_t **nodes;
     *values = (vg_block_values){0};
@@ -261,11 +261,14 @@ vg_status vg_block_values_create(const vg_attribution *attribution, int64_t word
     values->nodes = nodes;
     VG_TRY(VG_NEW(&residual, attribution->output_count, "outputs"));
     values->residual = residual;
+    VG_TRY(VG_NEW(&error, attribution->output_count, "outputs"));
+    values->error = error;
     for (int64_t o = 0; o < attribution->output_count; o++) {
         VG_TRY(VG_NEW(&numbers[o], words * attribution->outputs[o].columns, "feature values"));
         VG_TRY(VG_NEW(&valid[o], words * attribution->outputs[o].columns, "feature values"));
         VG_TRY(VG_NEW(&nodes[o], words, "feature values"));
         VG_TRY(VG_NEW(&residual[o], words, "feature values"));
+        VG_TRY(VG_NEW(&error[o], words, "feature values"));
     }
     return VG_OK;
 }
@@ -282,11 +285,14 @@ void vg_block_values_free(const vg_attribution *attribution, vg_block_values *va
             free(values->nodes[o]);
         if (values->residual != NULL)
             free(values->residual[o]);
+        if (values->error != NULL)
+            free(values->error[o]);
     }
     free((void *)values->values);
     free((void *)values->valid);
     free((void *)values->nodes);
     free((void *)values->residual);
+    free((void *)values->error);
     *values = (vg_block_values){0};
 }
 

@@ -286,6 +286,7 @@ static void describe_outputs(const vg_attribution *a, const vg_entry *entry)
         *output = (vg_output){.method = entry->space->method, .name = entry->name, .columns = count_columns(a, entry)};
         output->sees_word = entry->space->sees_word || entry->at_word || (entry->space->sees_target && !a->context.argmax);
         output->path = entry->space->sweep == VG_SWEEP_PATH;
+        output->tolerance = entry->request.steps > 0 ? 0 : entry->request.tolerance;
         output->baseline_ratio = output->path ? baseline_ratio(a, entry) : 0;
         if (entry->space->layered && entry->layers[i] > shape->layers)
             snprintf(output->layer, sizeof output->layer, "final");

@@ -98,6 +98,18 @@ int vg_comm_local_ranks(const vg_comm *comm)
     return comm->local_ranks;
 }
 
+/* MPI says it in words of its own: "Open MPI v4.1.4, package: ...", "MPICH Version:  4.0.2\nMPICH Release date: ...". */
+void vg_comm_library(const vg_comm *comm, char *text, size_t size)
+{
+    char version[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length, nccl = comm->link != NULL ? comm->ops->version() : 0;
+    MPI_Get_library_version(version, &length); /* allowed before MPI starts */
+    version[strcspn(version, ",\n")] = '\0';
+    int used = snprintf(text, size, "%s", version);
+    if (nccl > 0 && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, ", NCCL %d.%d.%d", nccl / 10000, nccl / 100 % 100, nccl % 100);
+}
+
 vg_status vg_comm_agree(vg_comm *comm, vg_status mine)
 {
     struct {

@@ -27,6 +27,8 @@ typedef struct {
     vg_status (*pin)(size_t bytes, void **memory); /* host memory for copies; to be given to unpin */
     void (*unpin)(void *memory);
 
+    int (*version)(void); /* 21805: 2.18.5 */
+
     /* A name is made by one rank and brought to all; each then joins, and polls until that is done. A link is to be given to leave. */
     vg_status (*name)(char name[VG_LINK_NAME]);
     vg_status (*join)(const char name[VG_LINK_NAME], int rank, int ranks, vg_link **link);

@@ -25,6 +25,7 @@ static const vg_link_host *host;
 
 /* NCCL's calls that are made here, under their names. */
 #define NCCL_CALLS(X)         \
+    X(ncclGetVersion)         \
     X(ncclGetUniqueId)        \
     X(ncclCommInitRankConfig) \
     X(ncclCommFinalize)       \
@@ -214,7 +215,15 @@ static vg_status poll(vg_link *link, bool *done)
     return cuda_status(code, link->what, __LINE__, link->bus);
 }
 
-static const vg_link_ops links = {sizeof(vg_link_ops), find_bus, pin, unpin, make_name, join, broadcast, gather, finish, poll, leave};
+/* Of a library that has been found: a link has been joined. */
+static int version(void)
+{
+    int number = 0;
+    return nccl.ncclGetVersion != NULL && nccl.ncclGetVersion(&number) == ncclSuccess ? number : 0;
+}
+
+static const vg_link_ops links = {sizeof(vg_link_ops), find_bus, pin,    unpin, version, make_name, join,
+                                  broadcast,           gather,   finish, poll,  leave};
 
 const vg_link_ops *vg_nccl_links(const vg_link_host *program)
 {

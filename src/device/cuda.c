@@ -190,6 +190,22 @@ static vg_status open_gpu(vg_device *device)
     return vg_cuda_allocate(device, sizeof *cuda->fault, (void **)&cuda->fault);
 }
 
+/* Their versions, as they say them themselves. */
+static vg_status name_libraries(vg_device *device)
+{
+    int runtime, blas[3], solver[3];
+    VG_CUDA(device, cudaRuntimeGetVersion(&runtime));
+    VG_CUBLAS(device, cublasGetProperty(MAJOR_VERSION, &blas[0]));
+    VG_CUBLAS(device, cublasGetProperty(MINOR_VERSION, &blas[1]));
+    VG_CUBLAS(device, cublasGetProperty(PATCH_LEVEL, &blas[2]));
+    VG_CUSOLVER(device, cusolverGetProperty(MAJOR_VERSION, &solver[0]));
+    VG_CUSOLVER(device, cusolverGetProperty(MINOR_VERSION, &solver[1]));
+    VG_CUSOLVER(device, cusolverGetProperty(PATCH_LEVEL, &solver[2]));
+    snprintf(device->libraries, sizeof device->libraries, "CUDA %d.%d, cuBLAS %d.%d.%d, cuSOLVER %d.%d.%d", runtime / 1000,
+             runtime % 1000 / 10, blas[0], blas[1], blas[2], solver[0], solver[1], solver[2]);
+    return VG_OK;
+}
+
 static vg_status open_libraries(vg_device *device)
 {
     vg_cuda *cuda = vg_cuda_of(device);
@@ -226,6 +242,7 @@ vg_status vg_cuda_open(const vg_backend_host *host, int gpu, int local_rank, vg_
     VG_GO(choose(opened, gpu, local_rank));
     VG_GO(open_gpu(opened));
     VG_GO(open_libraries(opened));
+    VG_GO(name_libraries(opened));
     *device = opened;
 done:
     if (status != VG_OK)

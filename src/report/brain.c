@@ -1,7 +1,8 @@
 /* brain: the group's maps and the surfaces they lie on, for the page's turning brain: positions and values as float16, triangles as uint16
  * (uint32 where there are more vertices), labels of the atlas as uint16. JSON:
  *   hemispheres  [{side, count, positions, faces, wide, labels}]     labels: 0 none, else 1 + index into regions
- *   maps         [{kind, name, label, least, most, layers?, values: [a hemisphere each]}]
+ *   maps         [{kind, name, label, least, most, layers?, passes?, values: [a hemisphere each]}]
+ *   tested, level, shifts    what q is of; a vertex passes where q < level (passes: uint8); shifts of the null, 0: there is none
  * kind: "score"; "difference" (of a contrast); "winner" (1, 0: tie, -1); "layer" (places among `layers`; NaN where the best does not pass).
  */
 #include <math.h>
@@ -12,6 +13,9 @@
 
 /* A page that a mailbox takes: of more maps, the best layer of each feature comes first, and the page says how many are left out. */
 enum { MOST_BYTES = 9000000, MOST_REGIONS = 65535 };
+
+/* What the page shows of a map at first, where there is a null: the false discovery rate among the vertices that pass. */
+static const float LEVEL = 0.05f;
 
 typedef struct {
     int64_t voxels;
@@ -185,6 +189,44 @@ static vg_status write_values(const map_writer *w, const float *map)
     return VG_OK;
 }
 
+/* Where q of the map at ABOVE is below the level: a byte a vertex. Nothing of a running study, whose q are not there yet. */
+static vg_status write_passing(const map_writer *w, const char *above)
+{
+    const brain *b = w->b;
+    char *path;
+    float *q = NULL;
+    uint8_t *passes = NULL;
+    vg_status status;
+    VG_TRY(vg_format(&path, "%s/q", above));
+    status = VG_OK;
+    if (w->r->unfinished || !vg_store_is_dataset(w->r->file, path))
+        goto done;
+    VG_GO(VG_NEW(&q, b->voxels, "map"));
+    VG_GO(vg_store_read(w->r->file, path, NULL, VG_STORE_F32, NULL, NULL, q));
+    const char *comma = ",\"passes\":[";
+    for (int h = 0; h < 2; h++) {
+        int64_t count = b->surface[h].vertices;
+        if (count == 0)
+            continue;
+        VG_GO(VG_NEW(&passes, count, "map"));
+        for (int64_t v = 0; v < b->voxels; v++)
+            if (lies_in(b, v, h))
+                passes[b->vertex[v]] = q[v] < LEVEL;
+        fprintf(w->json, "%s\"", comma);
+        encode_base64(w->json, passes, (size_t)count);
+        fputc('"', w->json);
+        comma = ",";
+        free(passes);
+        passes = NULL;
+    }
+    fputc(']', w->json);
+done:
+    free(passes);
+    free(q);
+    free(path);
+    return status;
+}
+
 static void write_range(const float *map, int64_t count, FILE *json)
 {
     double least = INFINITY, most = -INFINITY;
@@ -218,7 +260,7 @@ static vg_status write_layers(const map_writer *w, const char *group)
     return VG_OK;
 }
 
-static vg_status write_map_json(map_writer *w, const float *map, const map_about *about)
+static vg_status write_map_json(map_writer *w, const float *map, const char *above, const map_about *about)
 {
     fprintf(w->json, "%s{\"kind\":\"%s\",\"name\":", w->written++ > 0 ? "," : "", about->kind);
     encode_json(w->json, about->name);
@@ -227,6 +269,8 @@ static vg_status write_map_json(map_writer *w, const float *map, const map_about
     write_range(map, w->b->voxels, w->json);
     if (about->layers != NULL)
         VG_TRY(write_layers(w, about->layers));
+    if (strcmp(about->kind, "score") == 0 || strcmp(about->kind, "difference") == 0)
+        VG_TRY(write_passing(w, above));
     fputs(",\"values\":[", w->json);
     VG_TRY(write_values(w, map));
     fputs("]}", w->json);
@@ -239,7 +283,7 @@ static vg_status write_map(map_writer *w, const char *above, const char *what, m
     vg_store_about shape;
     char *path;
     float *map = NULL;
-    int64_t each = (w->b->surface[0].vertices + w->b->surface[1].vertices) * 8 / 3;
+    int64_t each = (w->b->surface[0].vertices + w->b->surface[1].vertices) * 4; /* 3 bytes a vertex, in base64 */
     vg_status status;
     VG_TRY(vg_format(&path, "%s/%s", above, what));
     status = VG_OK;
@@ -255,7 +299,7 @@ static vg_status write_map(map_writer *w, const char *above, const char *what, m
     w->bytes += each;
     VG_GO(VG_NEW(&map, w->b->voxels, "map"));
     VG_GO(vg_store_read(w->r->file, path, NULL, VG_STORE_F32, NULL, NULL, map));
-    status = write_map_json(w, map, &about);
+    status = write_map_json(w, map, above, &about);
 done:
     free(map);
     free(path);
@@ -327,7 +371,8 @@ static vg_status write_maps(map_writer *w)
     VG_TRY(write_spaces(w, false));
     VG_TRY(write_pairs(w, "/group/contrasts", "mean", "difference"));
     VG_TRY(write_preferred(w, false));
-    fprintf(w->json, "],\"left_out\":%lld", (long long)w->left_out);
+    fprintf(w->json, "],\"tested\":\"%s\",\"level\":%g,\"shifts\":%lld,\"left_out\":%lld", w->r->unique ? "unique variance" : "score",
+            (double)LEVEL, (long long)w->r->shifts, (long long)w->left_out);
     return VG_OK;
 }
 

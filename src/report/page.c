@@ -16,8 +16,9 @@ static const struct {
     {"scores", "Scores by method and model",
      "How well each explanation predicts responses it was not fitted on. A dot is a subject, a diamond the mean with its within-subject "
      "standard error. Where a feature has layers, its best layer over all voxels is shown, which flatters it. The grey band ends where 95 "
-     "% of the "
-     "shifted stories stay below, with all spaces and regions at once; the broken line is the noise ceiling.",
+     "% of the shifted stories stay below, with all spaces and regions at once; with a nuisance, unique variance is tested and has the "
+     "band, "
+     "further down. The broken line is the noise ceiling.",
      .figures = {"scores"}},
     {"regions", "Models across regions",
      "Mean over subjects of the region's mean score, and its standard error; left and right side by side where the atlas has both. A star: "
@@ -25,7 +26,8 @@ static const struct {
      "and regions. Broken lines are noise ceilings.",
      .figures = {"regions"}},
     {"brain", "Maps on the brain",
-     "Mean over subjects at every vertex. Drag to turn, wheel or + and \342\210\222 to come nearer, arrow keys "
+     "Mean over subjects at every vertex; with a null at first those alone that pass it. Drag to turn, wheel or + and \342\210\222 to come "
+     "nearer, arrow keys "
      "to turn. Lines are the borders of regions; the pointer reads the value.",
      .data = "brain", .maps = "score", .where = "There is no map of scores."},
     {"models", "Models and methods compared",

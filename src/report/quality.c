@@ -26,44 +26,92 @@ static void cell_number(FILE *html, double value, const char *format)
     fputs("</td>", html);
 }
 
-static void write_voxels(const report *r, FILE *html)
+/* A table's rows of numbers (subjects, columns): one row for all of them where they are alike. */
+static void write_subjects(const report *r, const double *numbers, int columns, FILE *html)
 {
-    fputs("<h3>Voxels</h3>\n<div class=\"scroll\"><table id=\"voxels\"><thead><tr><th>subject</th><th>voxels</th><th>usable</th>"
-          "<th>constant or not finite</th></tr></thead><tbody>\n",
-          html);
-    for (int64_t s = 0; s < r->subject_count; s++) {
-        const report_subject *about = &r->about[s];
+    bool alike = r->subject_count > 1;
+    for (int64_t i = columns; i < r->subject_count * columns; i++)
+        alike &= numbers[i] == numbers[i - columns];
+    for (int64_t s = 0; s < (alike ? 1 : r->subject_count); s++) {
+        char each[48];
+        snprintf(each, sizeof each, "each of %lld", (long long)r->subject_count);
         fputs("<tr>", html);
-        cell_text(html, r->subjects[s]);
-        cell_number(html, (double)about->voxels, "%.0f");
-        cell_number(html, (double)about->usable, "%.0f");
-        cell_number(html, (double)(about->voxels - about->usable), "%.0f");
+        cell_text(html, alike ? each : r->subjects[s]);
+        for (int c = 0; c < columns; c++)
+            cell_number(html, numbers[s * columns + c], "%.0f");
         fputs("</tr>\n", html);
     }
     fputs("</tbody></table></div>\n", html);
 }
 
+static vg_status write_voxels(const report *r, FILE *html)
+{
+    double *numbers;
+    fputs("<h3>Voxels</h3>\n<div class=\"scroll\"><table id=\"voxels\"><thead><tr><th>subject</th><th>voxels</th><th>usable</th>"
+          "<th>constant or not finite</th></tr></thead><tbody>\n",
+          html);
+    VG_TRY(VG_NEW(&numbers, 3 * r->subject_count, "numbers of voxels"));
+    for (int64_t s = 0; s < r->subject_count; s++) {
+        const report_subject *about = &r->about[s];
+        numbers[3 * s] = (double)about->voxels;
+        numbers[3 * s + 1] = (double)about->usable;
+        numbers[3 * s + 2] = (double)(about->voxels - about->usable);
+    }
+    write_subjects(r, numbers, 3, html);
+    free(numbers);
+    return VG_OK;
+}
+
 /* ---- paths --------------------------------------------------------------------------------------------------------------------- */
 
+/* NAME.WHAT of every word; all NaN where the file does not have it. */
 static vg_status read_beside(const report *r, const vg_store_space *space, const char *what, double *values)
 {
     char *path;
     VG_TRY(vg_format(&path, "/stories/%s/features/%s/%s.%s", space->story, space->model, space->name, what));
-    vg_status status = vg_store_read(r->features, path, NULL, VG_STORE_F64, NULL, NULL, values);
+    vg_status status = VG_OK;
+    for (int64_t w = 0; w < space->words; w++)
+        values[w] = NAN;
+    if (vg_store_is_dataset(r->features, path))
+        status = vg_store_read(r->features, path, NULL, VG_STORE_F64, NULL, NULL, values);
     free(path);
     return status;
 }
 
-/* A word that did not converge has max_steps + 1 nodes: the most that are found are shown, and how many words took them. */
+/* The tolerance of a path's words, and how many are above it; both NaN where the file does not say (made before it did), or the number of
+ * steps was fixed. */
+static vg_status count_unconverged(const report *r, const vg_store_space *space, double *error, double *tolerance, double *above)
+{
+    char *path;
+    *tolerance = *above = NAN;
+    VG_TRY(vg_format(&path, "/stories/%s/features/%s/%s.error", space->story, space->model, space->name));
+    vg_status status = VG_OK;
+    if (vg_store_has_attribute(r->features, path, "tolerance"))
+        status = vg_store_attribute_number(r->features, path, "tolerance", tolerance);
+    free(path);
+    VG_TRY(status);
+    VG_TRY(read_beside(r, space, "error", error));
+    if (!(*tolerance > 0)) {
+        *tolerance = NAN;
+        return VG_OK;
+    }
+    *above = 0;
+    for (int64_t w = 0; w < space->words; w++)
+        *above += error[w] > *tolerance;
+    return VG_OK;
+}
+
 static vg_status write_path(const report *r, const vg_store_space *space, FILE *html)
 {
-    double *nodes = NULL, *residual = NULL, median, worst, most;
-    int64_t longest = 0, taken = 0;
+    double *nodes = NULL, *residual = NULL, *error = NULL, tolerance, above, median, most;
+    int64_t taken = 0;
     vg_status status;
     VG_GO(VG_NEW(&nodes, space->words, "words"));
     VG_GO(VG_NEW(&residual, space->words, "words"));
+    VG_GO(VG_NEW(&error, space->words, "words"));
     VG_GO(read_beside(r, space, "nodes", nodes));
     VG_GO(read_beside(r, space, "residual", residual));
+    VG_GO(count_unconverged(r, space, error, &tolerance, &above));
     for (int64_t w = 0; w < space->words; w++) {
         residual[w] = fabs(residual[w]);
         taken += isfinite(residual[w]) != 0;
@@ -73,22 +121,22 @@ static vg_status write_path(const report *r, const vg_store_space *space, FILE *
     cell_text(html, space->model);
     cell_text(html, space->name);
     cell_number(html, (double)space->words, "%.0f");
+    cell_number(html, tolerance, "%.2g");
+    cell_number(html, above, "%.0f");
     VG_GO(report_quantile(nodes, space->words, 0.5, &median));
     VG_GO(report_quantile(nodes, space->words, 1.0, &most));
-    for (int64_t w = 0; w < space->words; w++)
-        longest += nodes[w] == most;
     cell_number(html, median, "%.0f");
     cell_number(html, most, "%.0f");
-    cell_number(html, (double)longest, "%.0f");
     VG_GO(report_quantile(residual, space->words, 0.5, &median));
-    VG_GO(report_quantile(residual, space->words, 1.0, &worst));
+    VG_GO(report_quantile(residual, space->words, 1.0, &most));
     cell_number(html, taken > 0 ? median : (double)NAN, "%.2g");
-    cell_number(html, taken > 0 ? worst : (double)NAN, "%.2g");
+    cell_number(html, taken > 0 ? most : (double)NAN, "%.2g");
     cell_number(html, (double)taken, "%.0f");
     fputs("</tr>\n", html);
 done:
     free(nodes);
     free(residual);
+    free(error);
     return status;
 }
 
@@ -107,17 +155,16 @@ static vg_status write_paths(const report *r, FILE *html)
             continue;
         if (found++ == 0)
             fputs("<div class=\"scroll\"><table id=\"paths\"><thead><tr><th>story</th><th>model</th><th>feature</th><th>words</th>"
-                  "<th>median nodes</th><th>most nodes</th><th>words with these</th><th>median residual</th><th>largest "
-                  "residual</th><th>residuals "
-                  "taken</th></tr></thead><tbody>\n",
+                  "<th>tolerance</th><th>not converged</th><th>median nodes</th><th>most nodes</th><th>median residual</th><th>largest "
+                  "residual</th><th>residuals taken</th></tr></thead><tbody>\n",
                   html);
         status = write_path(r, &listed[i], html);
     }
     if (found > 0)
-        fputs(
-            "</tbody></table></div>\n<p>Where the most nodes are <code>max_steps</code> + 1, the words with these did not converge to the "
-            "tolerance; they are kept.</p>\n",
-            html);
+        fputs("</tbody></table></div>\n<p>A word has not converged where its error, relative and extrapolated, is above the tolerance with "
+              "<code>max_steps</code> panels; it is kept. The residual is what the scores of all words lack of the change in the "
+              "target.</p>\n",
+              html);
     else
         fprintf(html, "<p class=\"missing\">%s</p>\n",
                 r->features == NULL ? "There is no features.h5 beside the results."
@@ -133,25 +180,23 @@ static vg_status write_paths(const report *r, FILE *html)
 static vg_status write_leakage(const report *r, FILE *html)
 {
     static const char *const noted[] = {"outer_folds", "gap", "training_rows", "overlapping_rows"};
-    double least = INFINITY, most = -INFINITY;
+    double least = INFINITY, most = -INFINITY, *numbers;
+    vg_status status = VG_OK;
     fputs("<h3>Leakage</h3>\n<p>No test response enters training. A training row overlaps where, through the delays, it sees a TR of the "
           "story that a test row sees as well.</p>\n<div class=\"scroll\"><table id=\"leakage\"><thead><tr><th>subject</th><th>outer "
           "folds</th><th>gap (rows)</th><th>training rows, all folds</th><th>of these overlap</th></tr></thead><tbody>\n",
           html);
-    for (int64_t s = 0; s < r->subject_count; s++) {
+    VG_TRY(VG_NEW(&numbers, 4 * r->subject_count, "numbers of folds"));
+    for (int64_t i = 0; status == VG_OK && i < 4 * r->subject_count; i++) {
         char path[320];
-        snprintf(path, sizeof path, "/subjects/%s", r->subjects[s]);
-        fputs("<tr>", html);
-        cell_text(html, r->subjects[s]);
-        for (int i = 0; i < 4; i++) {
-            double value = NAN;
-            if (vg_store_has_attribute(r->file, path, noted[i]))
-                VG_TRY(vg_store_attribute_number(r->file, path, noted[i], &value));
-            cell_number(html, value, "%.0f");
-        }
-        fputs("</tr>\n", html);
+        snprintf(path, sizeof path, "/subjects/%s", r->subjects[i / 4]);
+        numbers[i] = NAN;
+        if (vg_store_has_attribute(r->file, path, noted[i % 4]))
+            status = vg_store_attribute_number(r->file, path, noted[i % 4], &numbers[i]);
     }
-    fputs("</tbody></table></div>\n", html);
+    write_subjects(r, numbers, 4, html);
+    free(numbers);
+    VG_TRY(status);
     for (int64_t i = 0; i < r->space_count * r->region_count; i++) {
         least = r->cells[i].null_mean < least ? r->cells[i].null_mean : least;
         most = r->cells[i].null_mean > most ? r->cells[i].null_mean : most;
@@ -222,10 +267,28 @@ static void write_row(FILE *html, const char *what, const char *value)
     fputs("</tr>\n", html);
 }
 
-/* Times and hosts of each stage, as run.json has them: {"fit": {"ranks", "seconds", "where": [{"rank", "where"}]}}. */
+/* One rank of a stage; the stage's libraries beside its first. */
+static void write_stage_rank(const char *stage, const json_t *entry, const json_t *rank, bool first, FILE *html)
+{
+    const char *where = json_string_value(json_object_get(rank, "where")),
+               *libraries = json_string_value(json_object_get(entry, "libraries"));
+    const json_t *core = json_object_get(rank, "core_seconds"), *peak = json_object_get(rank, "peak_bytes");
+    fputs("<tr>", html);
+    cell_text(html, stage);
+    cell_number(html, json_number_value(json_object_get(entry, "seconds")), "%.2f");
+    cell_number(html, (double)json_integer_value(json_object_get(rank, "rank")), "%.0f");
+    cell_number(html, core != NULL ? json_number_value(core) : (double)NAN, "%.2f");
+    cell_number(html, peak != NULL ? (double)json_integer_value(peak) / 1e6 : (double)NAN, "%.0f");
+    cell_text(html, first && libraries != NULL ? libraries : "");
+    cell_text(html, where != NULL ? where : "");
+    fputs("</tr>\n", html);
+}
+
+/* Times and hosts of each stage, as run.json has them: {"fit": {"ranks", "seconds", "libraries", "where": [{"rank", "where",
+ * "core_seconds", "peak_bytes"}]}}. */
 static void write_stages(const report *r, FILE *html)
 {
-    char path[4096], text[200];
+    char path[4096];
     const char *stage;
     json_t *entry;
     snprintf(path, sizeof path, "%s/run.json", r->folder);
@@ -235,26 +298,15 @@ static void write_stages(const report *r, FILE *html)
         json_decref(note);
         return;
     }
-    fputs("<div class=\"scroll\"><table id=\"stages\"><thead><tr><th>stage</th><th>wall time</th><th>rank</th><th>where</th></tr></thead>"
-          "<tbody>\n",
+    fputs("<div class=\"scroll\"><table id=\"stages\"><thead><tr><th>stage</th><th>wall time (s)</th><th>rank</th><th>core time "
+          "(s)</th><th>peak memory "
+          "(MB)</th><th>libraries</th><th>where</th></tr></thead><tbody>\n",
           html);
     json_object_foreach(note, stage, entry)
     {
         size_t i;
         json_t *rank;
-        json_array_foreach(json_object_get(entry, "where"), i, rank)
-        {
-            const char *where = json_string_value(json_object_get(rank, "where"));
-            json_t *own = json_object_get(rank, "seconds");
-            fputs("<tr>", html);
-            cell_text(html, stage);
-            snprintf(text, sizeof text, "%.2f s", json_number_value(own != NULL ? own : json_object_get(entry, "seconds")));
-            cell_text(html, text);
-            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(json_object_get(rank, "rank")));
-            cell_text(html, text);
-            cell_text(html, where != NULL ? where : "");
-            fputs("</tr>\n", html);
-        }
+        json_array_foreach(json_object_get(entry, "where"), i, rank) write_stage_rank(stage, entry, rank, i == 0, html);
     }
     fputs("</tbody></table></div>\n", html);
     json_decref(note);
@@ -297,7 +349,7 @@ static vg_status write_provenance(const report *r, FILE *html)
 
 vg_status report_quality(const report *r, FILE *html)
 {
-    write_voxels(r, html);
+    VG_TRY(write_voxels(r, html));
     VG_TRY(write_paths(r, html));
     VG_TRY(write_leakage(r, html));
     VG_TRY(write_null(r, html));

@@ -1,12 +1,12 @@
 /* features: the layout of features.h5 and its reader. One table of words a story; a dataset (words, columns) a space and layer, and what
- * belongs to it beside it: NAME.valid, NAME.nodes, NAME.residual (NAME/LL.valid where a space has layers). */
+ * belongs to it beside it: NAME.valid, NAME.nodes, NAME.residual, NAME.error (NAME/LL.valid where a space has layers). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "layout.h"
 
-static const char *const BESIDE[] = {".valid", ".nodes", ".residual", ".columns"};
+static const char *const BESIDE[] = {".valid", ".nodes", ".residual", ".error", ".columns"};
 
 static bool stands_beside(const char *name)
 {
@@ -38,8 +38,8 @@ static vg_status check_name(const char *name, const char *what)
 {
     VG_TRY(vg_store_name_check(name, strlen(name), what));
     if (stands_beside(name))
-        return vg_fail(VG_INVALID, "%s \"%s\": names that end in .valid, .nodes, .residual or .columns are taken; choose another", what,
-                       name);
+        return vg_fail(VG_INVALID, "%s \"%s\": names that end in .valid, .nodes, .residual, .error or .columns are taken; choose another",
+                       what, name);
     return VG_OK;
 }
 
@@ -77,6 +77,16 @@ static vg_status add_attributes(vg_layout *layout, const vg_store_space *space, 
     return VG_OK;
 }
 
+static vg_status add_path(vg_layout *layout, const vg_store_space *space, const char *base, vg_store_space_datasets *d)
+{
+    VG_TRY(add_shared(layout, base, "nodes", VG_STORE_I32, space->words, &d->nodes));
+    VG_TRY(add_shared(layout, base, "residual", VG_STORE_F32, space->words, &d->residual));
+    VG_TRY(add_shared(layout, base, "error", VG_STORE_F32, space->words, &d->error));
+    if (d->error < layout->entry_count - 1)
+        return VG_OK; /* of a layer before this one */
+    return vg_layout_number(layout, layout->entries[d->error].path, "tolerance", space->tolerance);
+}
+
 static vg_status add_datasets(vg_layout *layout, const vg_store_space *space, const char *base, const char *path,
                               vg_store_space_datasets *d)
 {
@@ -87,17 +97,15 @@ static vg_status add_datasets(vg_layout *layout, const vg_store_space *space, co
     vg_status status = vg_layout_dataset(layout, valid, VG_STORE_U8, 0, 2, shape, &d->valid);
     free(valid);
     VG_TRY(status);
-    if (space->path) {
-        VG_TRY(add_shared(layout, base, "nodes", VG_STORE_I32, space->words, &d->nodes));
-        VG_TRY(add_shared(layout, base, "residual", VG_STORE_F32, space->words, &d->residual));
-    }
+    if (space->path)
+        VG_TRY(add_path(layout, space, base, d));
     return add_attributes(layout, space, path);
 }
 
 vg_status vg_features_add_space(vg_layout *layout, const vg_store_space *space, vg_store_space_datasets *datasets)
 {
     char *base = NULL, *path = NULL;
-    *datasets = (vg_store_space_datasets){-1, -1, -1, -1};
+    *datasets = (vg_store_space_datasets){-1, -1, -1, -1, -1};
     VG_TRY(vg_store_name_check(space->story, strlen(space->story), "story"));
     VG_TRY(vg_store_name_check(space->model, strlen(space->model), "model"));
     VG_TRY(check_name(space->name, "feature"));

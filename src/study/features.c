@@ -66,7 +66,8 @@ static vg_status add_space(job *j, int64_t m, int64_t s, int64_t o, const vg_out
                             .columns = output->columns,
                             .column_names = (const char *const *)names,
                             .sees_word = output->sees_word,
-                            .path = output->path};
+                            .path = output->path,
+                            .tolerance = output->tolerance};
     at->columns = output->columns;
     VG_GO(vg_features_add_space(j->layout, &space, &at->datasets));
 done:
@@ -147,7 +148,7 @@ static vg_status write_words(job *j, const int64_t *word_tables)
     return VG_OK;
 }
 
-/* Layers of one entry share nodes and residual. */
+/* Layers of one entry share nodes, residual and error. */
 static vg_status write_output(job *j, const vg_word_block *block, const placed *spaces, int64_t o, const vg_block_values *r)
 {
     const vg_store_space_datasets *to = &spaces[o].datasets;
@@ -157,7 +158,8 @@ static vg_status write_output(job *j, const vg_word_block *block, const placed *
     if (to->nodes < 0 || (o > 0 && to->nodes == spaces[o - 1].datasets.nodes))
         return VG_OK;
     VG_TRY(vg_store_write(j->store, to->nodes, offset, size, r->nodes[o]));
-    return vg_store_write(j->store, to->residual, offset, size, r->residual[o]);
+    VG_TRY(vg_store_write(j->store, to->residual, offset, size, r->residual[o]));
+    return vg_store_write(j->store, to->error, offset, size, r->error[o]);
 }
 
 static vg_status run_unit(job *j, const unit *u)
@@ -198,7 +200,7 @@ static void warn_unconverged(const job *j)
             int64_t words = vg_attribution_unconverged(j->models[m].attributions[s]);
             if (words > 0)
                 vg_log(VG_LOG_WARNING,
-                       "model %s, story %s: %lld words did not converge by max_steps and are kept (NAME.nodes - 1 = max_steps)",
+                       "model %s, story %s: %lld words did not converge by max_steps and are kept (NAME.error above the tolerance)",
                        j->study->models[m].name, j->study->stories[s].name, (long long)words);
         }
 }
@@ -313,7 +315,7 @@ static vg_status features(job *j, int64_t *word_tables)
         goto done;
     }
     vg_store_plan plan = {
-        .path = j->path, .blocks = j->unit_count + 1, .regions = 4 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1};
+        .path = j->path, .blocks = j->unit_count + 1, .regions = 5 * j->most_outputs + j->study->story_count + 2 * j->files.count + 1};
     VG_GO(vg_plan_begin(j->comm, j->study, j->plan, j->inputs, &plan, j->layout, &j->store));
     VG_GO(vg_run_begin(j->comm, j->study, j->device, "features"));
     VG_GO(vg_comm_agree(j->comm, run_units(j, word_tables)));

@@ -180,7 +180,15 @@ static vg_status describe_rank(vg_comm *comm, const vg_device *device, char **te
     return *text != NULL ? VG_OK : vg_fail(VG_NO_MEMORY, "no memory for a note on this rank");
 }
 
-/* {"ranks": n, "where": [one object a rank]}; on ranks but 0 NULL. Collective. */
+/* Libraries that do not determine the numbers, or are the back end's: a file goes on on others. The rest stand in /provenance. */
+static void describe_libraries(const vg_comm *comm, const vg_device *device, char *text, size_t size)
+{
+    char messages[256];
+    vg_comm_library(comm, messages, sizeof messages);
+    snprintf(text, size, "%s%s%s", messages, *device->libraries != '\0' ? ", " : "", device->libraries);
+}
+
+/* {"ranks": n, "libraries": text, "where": [one object a rank]}; on ranks but 0 NULL. Collective. */
 static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry)
 {
     char *mine = NULL;
@@ -194,11 +202,13 @@ static vg_status describe(vg_comm *comm, const vg_device *device, json_t **entry
     VG_AGREE_GO(comm, status);
     VG_GO(vg_comm_gather(comm, mine, strlen(mine), 0, &all, sizes));
     if (vg_comm_rank(comm) == 0) {
+        char libraries[400];
         json_t *list = json_array();
         const char *at = all;
+        describe_libraries(comm, device, libraries, sizeof libraries);
         for (int r = 0; r < ranks; at += sizes[r++])
             json_array_append_new(list, json_loadb(at, sizes[r], 0, NULL));
-        *entry = json_pack("{s:i, s:o}", "ranks", ranks, "where", list);
+        *entry = json_pack("{s:i, s:s, s:o}", "ranks", ranks, "libraries", libraries, "where", list);
     }
 done:
     free(mine);

@@ -75,6 +75,12 @@ cusolverStatus_t cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t str
     return CUSOLVER_STATUS_SUCCESS;
 }
 
+cusolverStatus_t cusolverGetProperty(libraryPropertyType, int *value)
+{
+    *value = 0; /* no version: an emulation */
+    return CUSOLVER_STATUS_SUCCESS;
+}
+
 cusolverStatus_t cusolverDnCreateParams(cusolverDnParams_t *params)
 {
     *params = new cusolverDnParams;

@@ -236,6 +236,12 @@ ncclResult_t ncclCommAbort(ncclComm_t comm)
     return ncclSuccess;
 }
 
+ncclResult_t ncclGetVersion(int *version)
+{
+    *version = 0; /* an emulation */
+    return ncclSuccess;
+}
+
 const char *ncclGetErrorString(ncclResult_t result)
 {
 #define NAME(name, value) \

@@ -105,6 +105,12 @@ static inline double sample_difference(int pair, int region)
     return 0.02 * region - 0.015 * pair;
 }
 
+/* The first region does not pass the null, the others do. */
+static inline float sample_q(const sample *s, int64_t voxel)
+{
+    return s->nan ? NAN : sample_region(s, voxel) == 0 ? 0.4f : 0.01f;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -112,8 +118,8 @@ typedef struct {
     vg_layout *layout;
     sample_space spaces[SAMPLE_MOST];
     int count;
-    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence, families, winner,
-        layers, correlation, contrasts, center, preferred[4], difference;
+    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], q[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence,
+        families, winner, layers, correlation, contrasts, center, preferred[4], difference;
 } sample_file;
 
 static inline char *sample_path(const char *format, const char *a, const char *b)
@@ -192,6 +198,8 @@ static inline void sample_layout(sample_file *f)
     for (int p = 0; p < f->count; p++)
         MUST(
             vg_layout_dataset(f->layout, sample_path("/group/%s/mean%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->mean[p]));
+    for (int p = 0; s->null && p < f->count; p++)
+        MUST(vg_layout_dataset(f->layout, sample_path("/group/%s/q%s", f->spaces[p].path, ""), VG_STORE_F32, 0, 1, &voxels, &f->q[p]));
     MUST(vg_layout_table(f->layout, "/regions", regions, s->unique ? 9 : 8, (int64_t)f->count * s->subjects * SAMPLE_REGIONS, &f->regions));
     MUST(vg_layout_table(f->layout, "/group_regions", group,
                          s->unique ? 13
@@ -333,6 +341,10 @@ static inline void sample_fill_group(const sample_file *f, vg_store *store)
             for (int i = 0; i < s->subjects; i++)
                 mean[v] += sample_score(s, p, i, v) / (float)s->subjects;
         MUST(vg_store_write(store, f->mean[p], NULL, NULL, mean));
+        for (int64_t v = 0; v < sample_voxels(s); v++)
+            mean[v] = sample_q(s, v);
+        if (s->null)
+            MUST(vg_store_write(store, f->q[p], NULL, NULL, mean));
         free(mean);
     }
     if (s->null) {
@@ -512,7 +524,8 @@ static inline void sample_write_features(const char *folder)
                                                      .method = names[i],
                                                      .words = SAMPLE_WORDS,
                                                      .columns = SAMPLE_K,
-                                                     .path = i == 1},
+                                                     .path = i == 1,
+                                                     .tolerance = 0.01},
                                    &at[i]));
     MUST(vg_comm_alone(&comm));
     const vg_store_plan plan = {
@@ -529,11 +542,12 @@ static inline void sample_write_features(const char *folder)
     }
     MUST(vg_store_write(store, words, NULL, NULL, records));
     free(records);
-    float values[SAMPLE_WORDS * SAMPLE_K], residual[SAMPLE_WORDS];
+    float values[SAMPLE_WORDS * SAMPLE_K], residual[SAMPLE_WORDS], error[SAMPLE_WORDS];
     uint8_t valid[SAMPLE_WORDS * SAMPLE_K];
     int32_t nodes[SAMPLE_WORDS];
     for (int w = 0; w < SAMPLE_WORDS; w++) {
-        nodes[w] = w < 2 ? 257 : 17;
+        nodes[w] = w < 5 ? 257 : 17; /* the last two of these have converged all the same */
+        error[w] = w < 3 ? 0.02f + 0.01f * (float)w : 0.001f;
         residual[w] = w % 16 == 0 ? 0.001f : NAN;
         for (int k = 0; k < SAMPLE_K; k++) {
             values[w * SAMPLE_K + k] = sample_attribution(w, k);
@@ -546,6 +560,7 @@ static inline void sample_write_features(const char *folder)
     }
     MUST(vg_store_write(store, at[1].nodes, NULL, NULL, nodes));
     MUST(vg_store_write(store, at[1].residual, NULL, NULL, residual));
+    MUST(vg_store_write(store, at[1].error, NULL, NULL, error));
     MUST(vg_store_commit(store, 0));
     MUST(vg_store_finish(store));
     vg_store_free(store);

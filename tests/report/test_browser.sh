@@ -64,6 +64,11 @@ window.addEventListener("load", () => setTimeout(() => {
     window.dispatchEvent(new Event("beforeprint")); // draws what is not in sight
     let before = canvas.toDataURL(), coloured = +canvas.dataset.coloured;
     const changed = what => { const now = canvas.toDataURL(); if (now === before) faults.push(what + " leaves the picture as it was"); before = now; };
+    expect("vertices that pass the null", coloured, 8);
+    expect("what is said of them", /^Only the 8 of 12 vertices with q < 0.05: score against 39 shifts/.test(document.querySelector(".maps[data-kind=score] .shown").textContent), true);
+    document.querySelector(".maps[data-kind=score] .passing").click();
+    changed("the null's switch");
+    coloured = +canvas.dataset.coloured;
     expect("coloured vertices", coloured, 12);
     slide("threshold", 0.2);
     if (!(+canvas.dataset.coloured < coloured)) faults.push("the threshold hides nothing");

@@ -207,6 +207,11 @@ static void test_data_are_the_results(void **state)
                 expect_near(half_value((uint16_t)(halves[2 * v] | halves[2 * v + 1] << 8)), mean, 2e-4);
             }
             free(halves);
+            uint8_t *passes = decode(json_string_value(json_array_get(json_object_get(map, "passes"), h)), &size);
+            assert_int_equal(size, full.vertices);
+            for (int v = 0; v < full.vertices; v++)
+                assert_int_equal(passes[v], sample_q(&full, v + (int)h * full.vertices) < 0.05f);
+            free(passes);
         }
         seen++;
     }

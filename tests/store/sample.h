@@ -64,7 +64,8 @@ static inline sample sample_new(void)
                                 .words = WORDS,
                                 .columns = UNITS,
                                 .sees_word = 0,
-                                .path = true};
+                                .path = true,
+                                .tolerance = 0.01};
         MUST(vg_features_add_space(s.layout, &space, &s.layers[l]));
     }
     vg_store_space space = {.story = "caf\xC3\xA9",
@@ -128,6 +129,7 @@ static inline void sample_write_words(const sample *s, vg_store *store, int64_t 
         MUST(vg_store_write(store, s->gradient.valid, (int64_t[]){i, 0}, (int64_t[]){1, K}, valid));
         MUST(vg_store_write(store, s->layers[0].nodes, &i, (int64_t[]){1}, &nodes));
         MUST(vg_store_write(store, s->layers[1].residual, &i, (int64_t[]){1}, &residual));
+        MUST(vg_store_write(store, s->layers[0].error, &i, (int64_t[]){1}, &residual));
     }
     free(valid);
     free(records);

@@ -341,7 +341,7 @@ static void what_is_not_there_or_of_another_kind_is_refused(void **state)
 static void reserved_names_are_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"x.valid", "x.nodes", ".residual", "columns.columns", "a/b", ""};
+    static const char *const names[] = {"x.valid", "x.nodes", ".residual", "x.error", "columns.columns", "a/b", ""};
     vg_layout *layout;
     vg_store_space_datasets datasets;
     MUST(vg_layout_new(&layout));

@@ -128,7 +128,8 @@
   function view(root, kind, maps, brain) {
     let [least, most] = range(maps);
     if (kind === "difference") [least, most] = [0, Math.max(-least, most)];
-    const state = { kind: kinds[kind], threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
+    const tested = maps.some(m => m.passes);
+    const state = { kind: kinds[kind], passing: tested, threshold: Math.max(0, least), low: Math.max(0, least), high: most, yaw: 0, pitch: 0, near: 1, outline: true };
     const controls = root.append("div").attr("class", "controls"), panels = [], paint = () => panels.forEach(p => p.paint()), draw = () => panels.forEach(p => p.draw());
 
     function slider([name, label]) {
@@ -141,6 +142,11 @@
         });
     }
     state.kind.sliders.forEach(slider);
+    if (tested) controls.append("button").attr("type", "button").attr("class", "passing").attr("aria-pressed", true).text("only q < " + brain.level).on("click", function () {
+      state.passing = !state.passing;
+      d3.select(this).attr("aria-pressed", state.passing);
+      paint();
+    });
     const sides = controls.append("span");
     [["outside", 0, 0], ["inside", Math.PI, 0], ["above", 0, Math.PI / 2], ["below", 0, -Math.PI / 2]].forEach(([name, yaw, pitch]) =>
       sides.append("button").attr("type", "button").text(name).on("click", () => { state.yaw = yaw; state.pitch = pitch; draw(); }));
@@ -156,7 +162,7 @@
 
   /* Every view of the page that has maps of its kind. */
   function brain(parts) {
-    const meshes = parts.hemispheres.map(meshOf), all = { meshes: meshes, outlines: meshes.map(outlineOf), regions: parts.regions };
+    const meshes = parts.hemispheres.map(meshOf), all = { meshes: meshes, outlines: meshes.map(outlineOf), regions: parts.regions, tested: parts.tested, level: parts.level, shifts: parts.shifts };
     d3.selectAll(".maps").each(function () {
       const maps = parts.maps.filter(m => m.kind === this.dataset.kind);
       if (maps.length) view(d3.select(this), this.dataset.kind, maps, all);
@@ -177,6 +183,7 @@
     canvas.setAttribute("aria-label", "brain: arrow keys turn it, + and - zoom");
     box.node().appendChild(canvas);
     const legend = box.append("div").attr("class", "legend"), low = legend.append("span"), bar = legend.append("i"), high = legend.append("span");
+    const shown = box.append("div").attr("class", "shown");
     const readout = box.append("div").attr("class", "readout").attr("aria-live", "polite").text("Point at the brain to read a value.");
     scene.add(new THREE.AmbientLight(0xffffff, .62));
     const light = new THREE.DirectionalLight(0xffffff, .5);
@@ -192,14 +199,25 @@
       turned.push(group);
     });
 
+    /* What is shown of a map of scores or differences, and why. */
+    function sayShown(map, passing, finite) {
+      const of = map.kind === "score" ? brain.tested : "difference", rate = "q < " + brain.level + ": " + of + " against " + brain.shifts + " shifts of the story, false discoveries among the vertices of this map";
+      if (map.kind !== "score" && map.kind !== "difference") return "";
+      if (!map.passes) return "All vertices, noise as well: there is no null of this map (null: {shifts: N}).";
+      return (state.passing ? "Only the " + passing + " of " + finite + " vertices with " : "All vertices, noise as well; " + passing + " of " + finite + " have ") + rate + ".";
+    }
+
     function paint() {
       const map = maps[chosen];
       map.numbers = map.numbers || map.values.map(halves);
-      let coloured = 0;
+      if (map.passes) map.bits = map.bits || map.passes.map(text => new Uint8Array(bytes(text)));
+      let coloured = 0, passing = 0, finite = 0;
       turned.forEach((group, h) => {
         const colour = group.children[0].geometry.attributes.color;
         map.numbers[h].forEach((value, v) => {
-          const c = state.kind.colour(map, value, state) || PAPER;
+          const passes = !map.bits || map.bits[h][v] > 0, hidden = state.passing && !passes && isFinite(value);
+          const c = !hidden && state.kind.colour(map, value, state) || PAPER;
+          if (isFinite(value)) { finite++; passing += passes; }
           if (c !== PAPER && isFinite(value)) coloured++;
           colour.setXYZ(v, c[0], c[1], c[2]);
         });
@@ -208,6 +226,7 @@
       canvas.dataset.coloured = coloured;
       canvas.dataset.map = map.label;
       printed.text(map.label);
+      shown.text(sayShown(map, passing, finite));
       const [from, to] = state.kind.legend(map, state);
       bar.attr("class", map.kind);
       low.text(from);
@@ -243,7 +262,7 @@
       const h = hit.object.userData, at = hit.object.geometry.attributes.position, p = hit.object.worldToLocal(hit.point.clone());
       const near = [hit.face.a, hit.face.b, hit.face.c].sort((a, b) => p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, a)) - p.distanceTo(new THREE.Vector3().fromBufferAttribute(at, b)))[0];
       const label = meshes[h].labels[near];
-      readout.text(meshes[h].side + " vertex " + near + (label ? ", " + brain.regions[label - 1] : "") + ": " + state.kind.say(maps[chosen], maps[chosen].numbers[h][near]));
+      readout.text(meshes[h].side + " vertex " + near + (label ? ", " + brain.regions[label - 1] : "") + ": " + state.kind.say(maps[chosen], maps[chosen].numbers[h][near]) + (maps[chosen].bits && maps[chosen].bits[h][near] ? " (q < " + brain.level + ")" : ""));
     }
 
     let held = null;
@@ -308,12 +327,12 @@
     function colour() {
       const values = story.spaces.length ? row(story.spaces[space]) : [], most = d3.max(values, d => Math.abs(d.value)) || 1;
       const spans = strip.node().querySelectorAll("span");
-      strip.selectAll(".explains").classed("explains", false).style("background-color", null).attr("title", null);
+      strip.selectAll(".explains").classed("explains", false).classed("strong", false).style("background-color", null).attr("title", null);
       strip.selectAll(".chosen").classed("chosen", false).attr("aria-selected", null);
       for (const d of values) {
         const share = d.value / most;
         d3.select(spans[d.word]).classed("explains", true).attr("title", d3.format(".4g")(d.value))
-          .style("background-color", (share < 0 ? d3.interpolateRgb("#f7f7f7", "#67a9cf") : d3.interpolateRgb("#f7f7f7", "#f1a340"))(Math.abs(share)));
+          .classed("strong", Math.abs(share) > .5).style("background-color", (share < 0 ? "rgba(103,169,207," : "rgba(241,163,64,") + Math.abs(share) + ")");
       }
       d3.select(spans[chosen]).classed("chosen", true).attr("aria-selected", true);
       about.text("Word " + (chosen + 1) + " of " + story.words.length + ", “" + story.words[chosen] + "”, heard at " + d3.format(".2f")(story.onsets[chosen]) + " s: what explained the prediction of it.");

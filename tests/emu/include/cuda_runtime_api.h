@@ -26,6 +26,7 @@ struct cudaDeviceProp {
 };
 
 /* From library_types.h. */
+typedef enum libraryPropertyType_t { MAJOR_VERSION, MINOR_VERSION, PATCH_LEVEL } libraryPropertyType;
 typedef enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_64F = 1, CUDA_R_16BF = 14 } cudaDataType;
 
 #include "emu_runtime_calls.h"
