@@ -121,59 +121,67 @@ cudaError_t vg_gpu_ridge_spread(cudaStream_t stream, const vg_ridge_spread *s)
 }
 
 /* Sums of parts, and what makes them sums about the means of all. */
-template <class FROM, class TO> static __global__ void combine(vg_ridge_combine c)
+template <class FROM, class TO>
+static __global__ void combine(int64_t rows, int64_t columns, int64_t terms, int64_t stride, const int32_t *term, const FROM *x,
+                               int64_t segments, const int32_t *segment, const double *apart, const double *mean, TO *out)
 {
-    const FROM *x = (const FROM *)c.x;
-    for (int64_t i = first_thread(); i < c.rows * c.columns; i += all_threads()) {
-        int64_t v, row = divide(i, c.columns, &v);
+    for (int64_t i = first_thread(); i < rows * columns; i += all_threads()) {
+        int64_t v, row = divide(i, columns, &v);
         double sum = 0.0;
-        for (int64_t term = 0; term < c.terms; term++)
-            sum += (double)x[c.term[term] * c.stride + i];
-        for (int64_t s = 0; s < c.segments; s++)
-            sum += c.apart[s * c.rows + row] * c.mean[c.segment[s] * c.columns + v];
-        ((TO *)c.out)[i] = (TO)sum;
+        for (int64_t t = 0; t < terms; t++)
+            sum += (double)x[term[t] * stride + i];
+        for (int64_t s = 0; s < segments; s++)
+            sum += apart[s * rows + row] * mean[segment[s] * columns + v];
+        out[i] = (TO)sum;
     }
+}
+
+template <class FROM, class TO> static cudaError_t launch_combine(cudaStream_t stream, const vg_ridge_combine *c)
+{
+    return VG_LAUNCH_FLAT((combine<FROM, TO>), blocks_for(c->rows * c->columns, THREADS), THREADS, stream, c->rows, c->columns, c->terms,
+                          c->stride, c->term, (const FROM *)c->x, c->segments, c->segment, c->apart, c->mean, (TO *)c->out);
 }
 
 cudaError_t vg_gpu_ridge_combine(cudaStream_t stream, const vg_ridge_combine *c)
 {
-    int64_t n = c->rows * c->columns;
-    if (n <= 0)
+    if (c->rows <= 0 || c->columns <= 0)
         return cudaSuccess;
-    unsigned blocks = blocks_for(n, THREADS);
     if (c->type == VG_F64)
-        return c->to == VG_F64 ? VG_LAUNCH_FLAT((combine<double, double>), blocks, THREADS, stream, *c)
-                               : VG_LAUNCH_FLAT((combine<double, float>), blocks, THREADS, stream, *c);
-    return c->to == VG_F64 ? VG_LAUNCH_FLAT((combine<float, double>), blocks, THREADS, stream, *c)
-                           : VG_LAUNCH_FLAT((combine<float, float>), blocks, THREADS, stream, *c);
+        return c->to == VG_F64 ? launch_combine<double, double>(stream, c) : launch_combine<double, float>(stream, c);
+    return c->to == VG_F64 ? launch_combine<float, double>(stream, c) : launch_combine<float, float>(stream, c);
 }
 
 /* A thread takes one segment's rows of a column: where they go and the mean of all follow from the list. */
-template <class TYPE> static __global__ void join(vg_ridge_join j)
+template <class TYPE>
+static __global__ void join(int64_t columns, int64_t segments, const int32_t *begin, const int32_t *segment, const TYPE *centred,
+                            const double *mean_of, TYPE *out)
 {
-    const TYPE *centred = (const TYPE *)j.centred;
-    for (int64_t i = first_thread(); i < j.segments * j.columns; i += all_threads()) {
-        int64_t v, mine = divide(i, j.columns, &v), rows = 0, to = 0;
+    for (int64_t i = first_thread(); i < segments * columns; i += all_threads()) {
+        int64_t v, mine = divide(i, columns, &v), rows = 0, to = 0;
         double mean = 0.0;
-        for (int64_t s = 0; s < j.segments; s++) {
-            int64_t here = j.begin[j.segment[s] + 1] - j.begin[j.segment[s]];
-            mean += (double)here * j.mean[j.segment[s] * j.columns + v];
+        for (int64_t s = 0; s < segments; s++) {
+            int64_t here = begin[segment[s] + 1] - begin[segment[s]];
+            mean += (double)here * mean_of[segment[s] * columns + v];
             to += s < mine ? here : 0;
             rows += here;
         }
-        double shift = rows > 0 ? j.mean[j.segment[mine] * j.columns + v] - mean / (double)rows : 0.0;
-        for (int64_t t = j.begin[j.segment[mine]]; t < j.begin[j.segment[mine] + 1]; t++, to++)
-            ((TYPE *)j.out)[to * j.columns + v] = (TYPE)((double)centred[t * j.columns + v] + shift);
+        double shift = rows > 0 ? mean_of[segment[mine] * columns + v] - mean / (double)rows : 0.0;
+        for (int64_t t = begin[segment[mine]]; t < begin[segment[mine] + 1]; t++, to++)
+            out[to * columns + v] = (TYPE)((double)centred[t * columns + v] + shift);
     }
+}
+
+template <class TYPE> static cudaError_t launch_join(cudaStream_t stream, const vg_ridge_join *j)
+{
+    return VG_LAUNCH_FLAT(join<TYPE>, blocks_for(j->segments * j->columns, THREADS), THREADS, stream, j->columns, j->segments, j->begin,
+                          j->segment, (const TYPE *)j->centred, j->mean, (TYPE *)j->out);
 }
 
 cudaError_t vg_gpu_ridge_join(cudaStream_t stream, const vg_ridge_join *j)
 {
-    int64_t n = j->segments * j->columns;
-    if (n <= 0)
+    if (j->segments <= 0 || j->columns <= 0)
         return cudaSuccess;
-    return j->type == VG_F64 ? VG_LAUNCH_FLAT(join<double>, blocks_for(n, THREADS), THREADS, stream, *j)
-                             : VG_LAUNCH_FLAT(join<float>, blocks_for(n, THREADS), THREADS, stream, *j);
+    return j->type == VG_F64 ? launch_join<double>(stream, j) : launch_join<float>(stream, j);
 }
 
 /* The best penalty of a column, and of those that are as good, the first in ascending. */

@@ -86,7 +86,8 @@ VG_CLONES static void center_segment(const vg_ridge_center *c, int64_t s, int64_
     int64_t rows = c->begin[s + 1] - c->begin[s];
     for (int64_t v = 0; v < n; v++) {
         double left = rows > 0 ? sum[v] / (double)rows : 0.0; /* of rounding alone, so that nothing is lost below */
-        square[v] = fmax(square[v] - left * sum[v], 0.0);
+        double about = square[v] - left * sum[v];
+        square[v] = about > 0 ? about : 0.0;
         sum[v] = mean[v] + left;
     }
     store(VG_F64, c->mean, s * c->columns + first, n, sum);
@@ -241,20 +242,32 @@ static void join_means(const vg_ridge_join *j, int64_t first, int64_t n, double 
         mean[v] = rows > 0 ? mean[v] / (double)rows : 0.0;
 }
 
+/* One row with the distance of its segment's mean from that of all. */
+static inline void join_row(const vg_ridge_join *j, int64_t from, int64_t to, int64_t n, const double *shift)
+{
+    if (j->type == VG_F32) {
+        const float *x = (const float *)j->centred + from;
+        float *out = (float *)j->out + to;
+        for (int64_t v = 0; v < n; v++)
+            out[v] = (float)((double)x[v] + shift[v]);
+    } else {
+        const double *x = (const double *)j->centred + from;
+        double *out = (double *)j->out + to;
+        for (int64_t v = 0; v < n; v++)
+            out[v] = x[v] + shift[v];
+    }
+}
+
 VG_CLONES static void join_columns(const vg_ridge_join *j, int64_t first, int64_t n)
 {
-    double mean[ACROSS], row[ACROSS], shift[ACROSS];
+    double mean[ACROSS], shift[ACROSS];
     int64_t to = 0;
     join_means(j, first, n, mean);
     for (int64_t i = 0; i < j->segments; i++) {
         for (int64_t v = 0; v < n; v++)
             shift[v] = j->mean[j->segment[i] * j->columns + first + v] - mean[v];
-        for (int64_t t = j->begin[j->segment[i]]; t < j->begin[j->segment[i] + 1]; t++, to++) {
-            load(j->type, j->centred, t * j->columns + first, n, row);
-            for (int64_t v = 0; v < n; v++)
-                row[v] += shift[v];
-            store(j->type, j->out, to * j->columns + first, n, row);
-        }
+        for (int64_t t = j->begin[j->segment[i]]; t < j->begin[j->segment[i] + 1]; t++, to++)
+            join_row(j, t * j->columns + first, to * j->columns + first, n, shift);
     }
 }
 

@@ -1,8 +1,8 @@
 /* sums: what the training products of a set are added up from (encoding.md, "Ridge", 1). Nothing is ever taken away, so that no bit of them
  * depends on a row the set does not train on. Inner sets lack one piece each of what their outer fold trains on; so running sums from the
  * front and from the back, made once an outer fold, leave two terms to each of them. Where that is not so, or not fewer terms, a set's
- * segments are added up one by one. For 5 outer and 5 inner folds an outer fold reads 57 products of segments rather than 62, and with
- * rows dropped between the folds, which make 3 segments of one, 111 rather than 186. */
+ * segments are added up one by one. Products read and written, counted by tests/encoding/test_training_rows.c: for 5 outer and 5 inner
+ * folds 227 (one by one: 290), with rows dropped between them 527 (1014), for 10 and 10 folds 2402 (9028). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -47,7 +47,7 @@ typedef struct {
 static const shape shapes[] = {
     {"one run, by directions", {(int64_t[]){150}, 1, 3, 4, 0, NULL, 0}, 7, BY_DIRECTIONS},
     {"rows between folds dropped, by directions", {(int64_t[]){300}, 1, 5, 5, 4, NULL, 0}, 6, BY_DIRECTIONS},
-    {"by rows", {(int64_t[]){180}, 1, 4, 4, 2, NULL, 0}, 100, BY_ROWS},
+    {"by rows", {(int64_t[]){180}, 1, 4, 4, 2, NULL, 0}, 90, BY_ROWS},
     {"dual", {(int64_t[]){60}, 1, 3, 3, 1, NULL, 0}, 80, DUAL},
     {"runs", {(int64_t[]){30, 41, 26, 37}, 4, 5, 5, 4, NULL, 0}, 6, BY_DIRECTIONS},
     {"two of five runs, dual", {(int64_t[]){20, 21, 16, 17, 19}, 5, 5, 3, 2, (int64_t[]){1, 3}, 2}, 120, DUAL},
