@@ -204,6 +204,7 @@
       const of = map.kind === "score" ? brain.tested : "difference", rate = "q < " + brain.level + ": " + of + " against " + brain.shifts + " shifts of the story, false discoveries among the vertices of this map";
       if (map.kind !== "score" && map.kind !== "difference") return "";
       if (!map.passes) return "All vertices, noise as well: there is no null of this map (null: {shifts: N}).";
+      if (state.passing && passing === 0) return "None of the " + finite + " vertices has " + rate + ". The switch \u201conly q < " + brain.level + "\u201d shows all of them, noise as well.";
       return (state.passing ? "Only the " + passing + " of " + finite + " vertices with " : "All vertices, noise as well; " + passing + " of " + finite + " have ") + rate + ".";
     }
 
