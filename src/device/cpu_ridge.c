@@ -131,21 +131,28 @@ vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 
 /* ---- spread of every held-out set ---------------------------------------------------------------------------------- */
 
-/* Mean and sum of squares about it of a union of segments (the parallel-variance formula of Chan, Golub & LeVeque 1983, eq. 2.1). */
-static int64_t pool(const vg_ridge_spread *s, const int32_t *list, int64_t count, int64_t v, double *mean, double *square)
+/* Of columns first .. first + n - 1 the mean of a union of segments, and the sum of squares about it (the parallel-variance formula of Chan,
+ * Golub & LeVeque 1983, eq. 2.1); the number of its rows. */
+VG_CLONES static int64_t pool(const vg_ridge_spread *s, const int32_t *list, int64_t count, int64_t first, int64_t n, double *mean,
+                              double *square)
 {
     int64_t rows = 0;
-    double sum = 0;
+    for (int64_t v = 0; v < n; v++)
+        mean[v] = square[v] = 0;
     for (int64_t i = 0; i < count; i++) {
         int64_t here = s->begin[list[i] + 1] - s->begin[list[i]];
-        sum += (double)here * s->mean[list[i] * s->columns + v];
+        const double *from = s->mean + list[i] * s->columns + first;
+        for (int64_t v = 0; v < n; v++)
+            mean[v] += (double)here * from[v];
         rows += here;
     }
-    *mean = rows > 0 ? sum / (double)rows : 0.0;
-    *square = 0;
+    for (int64_t v = 0; v < n; v++)
+        mean[v] = rows > 0 ? mean[v] / (double)rows : 0.0;
     for (int64_t i = 0; i < count; i++) {
-        double away = s->mean[list[i] * s->columns + v] - *mean;
-        *square += s->square[list[i] * s->columns + v] + (double)(s->begin[list[i] + 1] - s->begin[list[i]]) * away * away;
+        double here = (double)(s->begin[list[i] + 1] - s->begin[list[i]]);
+        const double *from = s->mean + list[i] * s->columns + first, *spread = s->square + list[i] * s->columns + first;
+        for (int64_t v = 0; v < n; v++)
+            square[v] += spread[v] + here * (from[v] - mean[v]) * (from[v] - mean[v]);
     }
     return rows;
 }
@@ -156,19 +163,26 @@ static bool is_constant(int64_t rows, double mean, double square)
     return square <= 1e-24 * (double)rows * mean * mean;
 }
 
+static void spread_columns(const vg_ridge_spread *s, int64_t set, int64_t first, int64_t n)
+{
+    double mean[ACROSS], square[ACROSS], train_mean[ACROSS], train_square[ACROSS];
+    int64_t test = s->test_begin[set], train = s->train_begin[set];
+    int64_t rows = pool(s, s->test + test, s->test_begin[set + 1] - test, first, n, mean, square);
+    int64_t trained = pool(s, s->train + train, s->train_begin[set + 1] - train, first, n, train_mean, train_square);
+    for (int64_t v = 0; v < n; v++) {
+        int64_t at = set * s->columns + first + v;
+        s->variance[at] = is_constant(rows, mean[v], square[v]) ? 0.0 : square[v];
+        s->shift[at] = mean[v] - train_mean[v];
+        s->constant[at] = is_constant(trained, train_mean[v], train_square[v]);
+    }
+}
+
 vg_status vg_cpu_ridge_spread(vg_device *d, const vg_ridge_spread *s)
 {
     VG_PARALLEL(s->sets * s->columns * s->segments)
-    for (int64_t i = 0; i < s->sets; i++) {
-        for (int64_t v = 0; v < s->columns; v++) {
-            double mean, square, train_mean, train_square;
-            int64_t rows = pool(s, s->test + s->test_begin[i], s->test_begin[i + 1] - s->test_begin[i], v, &mean, &square);
-            int64_t train = pool(s, s->train + s->train_begin[i], s->train_begin[i + 1] - s->train_begin[i], v, &train_mean, &train_square);
-            s->variance[i * s->columns + v] = is_constant(rows, mean, square) ? 0.0 : square;
-            s->shift[i * s->columns + v] = mean - train_mean;
-            s->constant[i * s->columns + v] = is_constant(train, train_mean, train_square);
-        }
-    }
+    for (int64_t i = 0; i < s->sets; i++)
+        for (int64_t first = 0; first < s->columns; first += ACROSS)
+            spread_columns(s, i, first, vg_min(ACROSS, s->columns - first));
     return VG_OK;
 }
 

@@ -91,22 +91,21 @@ static vg_status shrink(vg_model *model, size_t *bytes)
 /* All blocks in memory, or one at a time, as the limit says. */
 static vg_status settle(vg_model *model, const vg_model_options *options, size_t *bytes)
 {
-    size_t limit = options->memory > 0 ? (size_t)options->memory : SIZE_MAX, planned;
-    int counted = vg_model_on_host(model) && options->sharers > 1 ? options->sharers : 1;
+    size_t limit = options->memory > 0 ? (size_t)options->memory : SIZE_MAX;
+    size_t sharers = model->device->host && options->sharers > 1 ? (size_t)options->sharers : 1;
     VG_TRY(measure(model, bytes));
-    planned = model->bytes;
-    if (planned / (size_t)counted > limit) {
+    if (model->bytes / sharers > limit) {
         VG_TRY(shrink(model, bytes));
-        planned = model->bytes;
-        if (planned > limit)
+        if (model->bytes > limit)
             return vg_fail(VG_NO_MEMORY,
                            "the model takes %.0f MB even with one of its %lld blocks at a time; %.0f MB may be taken (--memory)",
-                           1e-6 * (double)planned, (long long)model->config.shape.layers, 1e-6 * (double)limit);
+                           1e-6 * (double)model->bytes, (long long)model->config.shape.layers, 1e-6 * (double)limit);
     }
     if (options->paper && model->stream == NULL) {
+        size_t whole = model->bytes;
         VG_TRY(shrink(model, bytes));
         model->paper = true;
-        model->bytes = planned;
+        model->bytes = whole;
     }
     return VG_OK;
 }
