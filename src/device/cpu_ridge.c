@@ -131,8 +131,8 @@ vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 
 /* ---- spread of every held-out set ---------------------------------------------------------------------------------- */
 
-/* Of columns first .. first + n - 1 the mean of a union of segments, and the sum of squares about it (the parallel-variance formula of Chan,
- * Golub & LeVeque 1983, eq. 2.1); the number of its rows. */
+/* Of columns first .. first + n - 1 the mean of a union of segments, and the sum of squares about it (the parallel-variance formula of
+ * Chan, Golub & LeVeque 1983, eq. 2.1); the number of its rows. */
 VG_CLONES static int64_t pool(const vg_ridge_spread *s, const int32_t *list, int64_t count, int64_t first, int64_t n, double *mean,
                               double *square)
 {
