@@ -37,11 +37,12 @@ static void must(vg_status status)
 static const double alphas[] = {0.1, 10, 1e3, 3e4, 1e6};
 enum { ALPHAS = sizeof alphas / sizeof alphas[0], V = 40 };
 
+typedef enum { BY_DIRECTIONS, BY_ROWS, DUAL, ANY } solver;
 typedef struct {
     const char *name;
     vg_folds_options folds;
     int64_t columns;
-    enum { BY_DIRECTIONS, BY_ROWS, DUAL, ANY } form;
+    solver form;
 } shape;
 
 static const shape shapes[] = {
@@ -67,8 +68,8 @@ static data make_data(const shape *s)
     data d = {.columns = s->columns};
     must(vg_folds_create(&s->folds, &d.folds));
     d.rows = d.folds->rows;
-    d.x = malloc((size_t)(d.rows * d.columns) * 8);
-    d.y = malloc((size_t)(d.rows * V) * 8);
+    d.x = calloc((size_t)(d.rows * d.columns), 8);
+    d.y = calloc((size_t)(d.rows * V), 8);
     twin_simulate(41, d.rows, d.columns, V, 0.5, 3, d.x, d.y);
     for (int64_t i = 0; i < d.rows * d.columns; i++)
         d.x[i] = 0.3 + d.x[i] * (1 + (double)(i % d.columns) / 7);
@@ -97,12 +98,12 @@ static void change(const data *d, const vg_fold *fold, bool features)
         }
 }
 
-static vg_ridge_result fit(const data *d, const vg_ridge_plan *plan, int form)
+static vg_ridge_result fit(const data *d, const vg_ridge_plan *plan, solver form)
 {
     vg_ridge_design *design;
     vg_ridge_result result = twin_result(d->folds->outer_count, V);
     must(vg_ridge_design_create(device, plan, (vg_samples){VG_F64, d->x, d->rows, d->columns, d->columns}, &design));
-    int is = design->dual ? DUAL : design->factor[0].by_directions ? BY_DIRECTIONS : BY_ROWS;
+    solver is = design->dual ? DUAL : design->factor[0].by_directions ? BY_DIRECTIONS : BY_ROWS;
     assert_true(form == ANY || is == form);
     must(vg_ridge_fit(&design, 1, (vg_samples){VG_F64, d->y, d->rows, V, V}, NULL, &result));
     vg_ridge_design_free(design);
@@ -116,7 +117,8 @@ static bool learnt_the_same(const vg_ridge_result *a, const vg_ridge_result *b, 
                  *other[] = {b->alpha, b->inner_score, b->r2_alpha, b->inner_r2};
     bool same = true;
     for (int i = 0; i < 4; i++)
-        same &= memcmp(one[i] + k * V, other[i] + k * V, V * sizeof(double)) == 0;
+        for (int64_t v = k * V; v < (k + 1) * V; v++)
+            same &= one[i][v] == other[i][v];
     return same;
 }
 
