@@ -27,29 +27,42 @@ static int64_t models_with(const report *r, const char *name)
     return count;
 }
 
-static void write_row(const report *r, const char *name, const char *model, const char *subject, double score, FILE *csv)
+/* kind: "subject", or "mean" with its difference from the first model. */
+static void write_row(const char *name, const char *model, const char *subject, double score, report_mean difference, FILE *csv)
 {
-    (void)r;
+    const double numbers[] = {score, difference.mean, difference.sem};
     encode_csv(csv, name);
     fputc(',', csv);
     encode_csv(csv, model);
-    fputc(',', csv);
-    encode_csv(csv, subject);
-    fputc(',', csv);
-    encode_number(csv, score);
+    fputs(subject != NULL ? ",subject," : ",mean,", csv);
+    encode_csv(csv, subject != NULL ? subject : "");
+    for (int n = 0; n < 3; n++) {
+        fputc(',', csv);
+        encode_number(csv, numbers[n]);
+    }
     fputc('\n', csv);
 }
 
-static void draw_difference(const report *r, int64_t space, int64_t first, double x, double y, FILE *svg)
+/* Of the scores of two spaces, paired by subject; NaN of a space and itself. */
+static vg_status find_difference(const report *r, int64_t space, int64_t first, report_mean *difference)
 {
-    char text[80];
     double *differences;
-    if (space == first || VG_NEW(&differences, r->subject_count, "scores") != VG_OK)
-        return;
+    *difference = (report_mean){0, NAN, NAN};
+    if (space == first)
+        return VG_OK;
+    VG_TRY(VG_NEW(&differences, r->subject_count, "scores"));
     for (int64_t s = 0; s < r->subject_count; s++)
         differences[s] = r->whole[space * r->subject_count + s] - r->whole[first * r->subject_count + s];
-    report_mean m = report_average(differences, r->subject_count, 1);
+    *difference = report_average(differences, r->subject_count, 1);
     free(differences);
+    return VG_OK;
+}
+
+static void draw_difference(report_mean m, double x, double y, FILE *svg)
+{
+    char text[80];
+    if (!isfinite(m.mean))
+        return;
     if (isfinite(m.sem))
         snprintf(text, sizeof text, "%+.4f \302\261 %.4f", m.mean, m.sem);
     else
@@ -57,7 +70,7 @@ static void draw_difference(const report *r, int64_t space, int64_t first, doubl
     svg_text(svg, x, y, "middle", "small", text);
 }
 
-static void draw_panel(const report *r, const char *name, double x0, double x1, FILE *svg, FILE *csv)
+static vg_status draw_panel(const report *r, const char *name, double x0, double x1, FILE *svg, FILE *csv)
 {
     int64_t count = models_with(r, name), at = 0, before = -1, first = -1;
     double least = 0, most = -INFINITY, step = (x1 - x0) / (double)count;
@@ -82,7 +95,7 @@ static void draw_panel(const report *r, const char *name, double x0, double x1, 
         for (int64_t s = 0; s < r->subject_count; s++) {
             double score = r->whole[space * r->subject_count + s],
                    last = before >= 0 ? r->whole[before * r->subject_count + s] : (double)NAN;
-            write_row(r, name, r->models[m], r->subjects[s], score, csv);
+            write_row(name, r->models[m], r->subjects[s], score, (report_mean){0, NAN, NAN}, csv);
             if (!isfinite(score))
                 continue;
             if (isfinite(last))
@@ -90,15 +103,18 @@ static void draw_panel(const report *r, const char *name, double x0, double x1, 
             snprintf(title, sizeof title, "%s, %s: %.4f", r->models[m], r->subjects[s], score);
             svg_dot(svg, (svg_mark){"dot", (int)m, score, title}, x, svg_place(&axis, score), 1.8);
         }
-        report_mean mean = report_average(r->whole + space * r->subject_count, r->subject_count, 1);
+        report_mean mean = report_average(r->whole + space * r->subject_count, r->subject_count, 1), difference;
+        VG_TRY(find_difference(r, space, first, &difference));
+        write_row(name, r->models[m], NULL, mean.mean, difference, csv);
         snprintf(title, sizeof title, "%s: mean %.4f over %lld subjects", r->models[m], mean.mean, (long long)mean.n);
         if (isfinite(mean.mean))
             svg_diamond(svg, (svg_mark){"mean", (int)m, mean.mean, title}, x, svg_place(&axis, mean.mean), 3.4);
         svg_text(svg, x, TOP + HIGH + 10, "middle", "", r->models[m]);
-        draw_difference(r, space, first, x, TOP + HIGH + 19, svg);
+        draw_difference(difference, x, TOP + HIGH + 19, svg);
         before = space;
         at++;
     }
+    return VG_OK;
 }
 
 vg_status report_draw_models(const report *r, FILE *svg, FILE *csv, const char **missing)
@@ -111,12 +127,12 @@ vg_status report_draw_models(const report *r, FILE *svg, FILE *csv, const char *
         return VG_OK;
     }
     svg_begin(svg, SVG_PAGE, TOP + HIGH + 26, "Models compared, paired by subject");
-    fprintf(csv, "name,model,subject,score\n");
+    fprintf(csv, "name,model,kind,subject,score,difference,difference_sem\n");
     for (int c = 0; c < COMPARED; c++) {
         double each = (double)SVG_PAGE / (double)panels;
         if (models_with(r, compared[c]) < 2)
             continue;
-        draw_panel(r, compared[c], each * (double)at + LEFT, each * (double)(at + 1) - 8, svg, csv);
+        VG_TRY(draw_panel(r, compared[c], each * (double)at + LEFT, each * (double)(at + 1) - 8, svg, csv));
         at++;
     }
     svg_end(svg);

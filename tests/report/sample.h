@@ -118,8 +118,8 @@ typedef struct {
     vg_layout *layout;
     sample_space spaces[SAMPLE_MOST];
     int count;
-    int64_t voxels[4], scores[SAMPLE_MOST][4], mean[SAMPLE_MOST], q[SAMPLE_MOST], regions, group, largest, ceiling, profile, influence,
-        families, winner, layers, correlation, contrasts, center, preferred[4], difference;
+    int64_t voxels[4], scores[SAMPLE_MOST][4], unique[SAMPLE_MOST][4], mean[SAMPLE_MOST], q[SAMPLE_MOST], regions, group, largest, ceiling,
+        profile, influence, families, winner, layers, correlation, contrasts, center, preferred[4], difference;
 } sample_file;
 
 static inline char *sample_path(const char *format, const char *a, const char *b)
@@ -178,6 +178,9 @@ static inline void sample_layout(sample_file *f)
         for (int p = 0; p < f->count; p++)
             MUST(vg_layout_dataset(f->layout, sample_path("/subjects/%s/%s/score", sample_subjects[i], f->spaces[p].path), VG_STORE_F32, 0,
                                    1, &voxels, &f->scores[p][i]));
+        for (int p = 0; s->unique && p < f->count; p++)
+            MUST(vg_layout_dataset(f->layout, sample_path("/subjects/%s/%s/unique", sample_subjects[i], f->spaces[p].path), VG_STORE_F32, 0,
+                                   1, &voxels, &f->unique[p][i]));
     }
     for (int i = 0; i < s->subjects; i++) {
         const char *at = sample_path("/subjects/%s/voxels%s", sample_subjects[i], "");
@@ -483,6 +486,10 @@ static inline void sample_write_results(const sample *s, const char *folder)
             for (int64_t v = 0; v < sample_voxels(s); v++)
                 score[v] = sample_score(s, p, i, v);
             MUST(vg_store_write(store, f->scores[p][i], NULL, NULL, score));
+            for (int64_t v = 0; v < sample_voxels(s); v++)
+                score[v] = score[v] / 10 - 0.02f;
+            if (s->unique)
+                MUST(vg_store_write(store, f->unique[p][i], NULL, NULL, score));
             free(score);
         }
     sample_fill_regions(f, whole, store);

@@ -299,7 +299,7 @@ static void test_tables_are_the_figures(void **state)
     } pairs[] = {{"figures/layers.svg", "tables/figure_layers.csv", "class=\"cell\"", 4, 0},
                  {"figures/regions.svg", "tables/figure_regions.csv", "class=\"mean ", 5, 0},
                  {"figures/profile.svg", "tables/figure_profile.csv", "class=\"mean ", 6, 0},
-                 {"figures/models.svg", "tables/figure_models.csv", "class=\"dot ", 3, 0},
+                 {"figures/models.svg", "tables/figure_models.csv", "data-value=\"", 4, 0},
                  {"figures/contrasts.svg", "tables/figure_contrasts.csv", "class=\"cell ", 3, 0}};
     static double values[400];
     (void)state;
@@ -325,6 +325,115 @@ static void test_tables_are_the_figures(void **state)
         assert_int_equal(row, count);
         free(svg);
         free(csv);
+    }
+}
+
+/* The numbers of a CSV's column, in order; empty fields are left out. -1: there is no such column. */
+static int csv_column(char *csv, const char *name, double *values, int most)
+{
+    int wanted = -1, count = 0;
+    vg_lines lines = {.path = "csv", .text = csv, .size = strlen(csv)};
+    for (bool head = true; vg_lines_next(&lines); head = false) {
+        const char *at = lines.line, *end = lines.line + lines.length;
+        for (int column = 0; at <= end; column++) {
+            bool quoted = false;
+            const char *field = at;
+            for (; at < end && (quoted || *at != ','); at++)
+                quoted ^= *at == '"';
+            size_t size = (size_t)(at - field);
+            if (head && size == strlen(name) && memcmp(field, name, size) == 0)
+                wanted = column;
+            if (!head && column == wanted && size > 0) {
+                assert_true(count < most);
+                values[count++] = strtod(field, NULL);
+            }
+            at++;
+        }
+    }
+    return wanted < 0 ? -1 : count;
+}
+
+static void expect_among(double value, const double *values, int64_t count, const char *what)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (fabs(values[i] - value) <= 1e-8 * fmax(1, fabs(value)))
+            return;
+    fail_msg("%s has %.9g, and the results do not", what, value);
+}
+
+/* Columns of figures' tables, and of the tables for papers, are columns of results.h5. */
+static void test_tables_are_the_results(void **state)
+{
+    static const struct {
+        const char *csv, *table, *columns[6];
+    } pairs[] = {{"tables/figure_profile.csv", "/profile", {"mean", "sem"}},
+                 {"tables/figure_influence.csv", "/layers/influence", {"r", "r_partial", "null_mean", "p"}},
+                 {"tables/figure_correlation.csv", "/layers/correlation", {"r", "null_mean", "p"}},
+                 {"tables/figure_preferred.csv", "/layers/regions", {"center_of_mass", "p", "passing"}},
+                 {"tables/figure_families.csv", "/families/comparisons", {"mean", "sem", "won_a", "tied", "won_b"}},
+                 {"tables/figure_contrasts.csv", "/contrast_regions", {"mean", "sem", "p"}},
+                 {"tables/figure_regions.csv", "/group_regions", {"mean", "sem"}},
+                 {"tables/figure_layers.csv", "/group_regions", {"mean"}},
+                 {"tables/group.csv", "/group_regions", {"mean", "sem", "p", "q", "p_largest"}},
+                 {"tables/ceiling.csv", "/ceiling/regions", {"ceiling"}},
+                 {"tables/scores.csv", "/regions", {"mean", "sem"}}};
+    static double found[2000], kept[2000];
+    vg_store_file *file;
+    (void)state;
+    MUST(make(&full, true));
+    MUST(vg_store_open(sample_path("%s/results.h5%s", folder, ""), &file));
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (int c = 0; c < 6 && pairs[i].columns[c] != NULL; c++) {
+            const char *column = pairs[i].columns[c];
+            vg_store_about about;
+            char *csv = read_text(pairs[i].csv), what[120];
+            snprintf(what, sizeof what, "%s: %s", pairs[i].csv, column);
+            MUST(vg_store_describe(file, pairs[i].table, &about));
+            assert_true(about.shape[0] <= 2000);
+            MUST(vg_store_read(file, pairs[i].table, column, VG_STORE_F64, NULL, NULL, kept));
+            int count = csv_column(csv, column, found, 2000);
+            if (count <= 0)
+                fail_msg("%s: no numbers", what);
+            for (int n = 0; n < count; n++)
+                expect_among(found[n], kept, about.shape[0], what);
+            free(csv);
+        }
+    vg_store_close(file);
+}
+
+/* Every mark of every figure stands for a number of its table. */
+static void test_marks_are_the_tables(void **state)
+{
+    static const char *const figures[] = {"scores",    "regions",     "models",  "contrasts", "layers", "preferred",
+                                          "influence", "correlation", "profile", "families",  "unique"};
+    static double values[4000], column[2000];
+    sample s = full;
+    (void)state;
+    for (int unique = 0; unique < 2; unique++) {
+        s.unique = unique == 1;
+        MUST(make(&s, true));
+        for (size_t f = unique == 1 ? sizeof figures / sizeof *figures - 1 : 0; f < sizeof figures / sizeof *figures - (unique == 0); f++) {
+            char *svg = read_text(sample_path("figures/%s.svg%s", figures[f], "")),
+                 *csv = read_text(sample_path("tables/figure_%s.csv%s", figures[f], ""));
+            char head[600];
+            int count = 0;
+            snprintf(head, sizeof head, "%.*s", (int)strcspn(csv, "\n"), csv);
+            for (char *rest, *name = strtok_r(head, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
+                int more = csv_column(csv, name, column, 2000);
+                assert_true(more >= 0 && count + more <= 4000);
+                for (int n = 0; n < more; n++)
+                    values[count++] = column[n];
+            }
+            int marks = count_of(svg, "data-value=\"");
+            assert_true(marks > 0);
+            for (const char *at = svg; (at = strstr(at, "data-value=\"")) != NULL;) {
+                at += strlen("data-value=\"");
+                if (*at != '"')
+                    expect_among(strtod(at, NULL), values, count, figures[f]);
+            }
+            free(svg);
+            free(csv);
+        }
     }
 }
 
@@ -563,6 +672,8 @@ int main(int argc, char **argv)
                                        CASE(test_answer_is_the_results),
                                        CASE(test_text_stays_text),
                                        CASE(test_tables_are_the_figures),
+                                       CASE(test_tables_are_the_results),
+                                       CASE(test_marks_are_the_tables),
                                        CASE(test_maps_are_the_results),
                                        CASE(test_statistics_are_the_results),
                                        CASE(test_left_and_right),
