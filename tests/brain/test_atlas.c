@@ -11,8 +11,7 @@
 
 #include "atlas.h"
 #include "npy.h"
-
-static char folder[] = "/tmp/vg_atlas_XXXXXX";
+#include "scratch.h"
 
 /* A big-endian annotation under construction. */
 typedef struct {
@@ -196,20 +195,6 @@ static void the_destrieux_regions_are_nibabels(void **state)
     vg_regions_free(&regions);
     vg_atlas_free(&atlas);
     vg_responses_close(responses);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[4096];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
 }
 
 int main(void)

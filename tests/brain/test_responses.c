@@ -13,9 +13,8 @@
 
 #include "npy.h"
 #include "responses.h"
+#include "scratch.h"
 #include "voxgrad/brain.h"
-
-static char folder[] = "/tmp/vg_responses_XXXXXX";
 
 static const char *path_of(const char *name)
 {
@@ -337,20 +336,6 @@ static void alice_has_27_listeners_and_one_of_zeros(void **state)
             assert_true(run[0] == 72.152703f && run[6 + 5] == 163.95853f);
         vg_responses_close(responses);
     }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[4096];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
 }
 
 int main(void)

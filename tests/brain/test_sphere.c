@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "icosphere.h"
+#include "scratch.h"
 #include "voxgrad/brain.h"
-
-static char folder[] = "/tmp/vg_sphere_XXXXXX";
 
 static vg_sphere *open_sphere(const char *path)
 {
@@ -244,20 +243,6 @@ static void what_is_no_sphere_is_refused(void **state)
     refused(write_sphere(s, 0), "vertex 1 is 0 mm from the origin");
     refused("no/such.sphere", "no/such.sphere");
     free(s);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)

@@ -10,9 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "voxgrad/brain.h"
-
-static char folder[] = "/tmp/vg_volumes_XXXXXX";
 
 /* One of four paths in turn. */
 static const char *join(const char *directory, const char *name)
@@ -336,20 +335,6 @@ static void a_real_surface_map_is_read(void **state)
     path = join(data, "fsaverage5/nilearn/pial_left.gii.gz");
     assert_int_equal(vg_responses_open(&path, 1, NULL, &responses), VG_INVALID);
     assert_non_null(strstr(vg_message(), "holds a surface, not responses"));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[4096];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
 }
 
 int main(void)
