@@ -266,8 +266,7 @@ static vg_status fill_design(const vg_align_options *options, const word_operato
     return VG_OK;
 }
 
-/* ---- words that are heard, and silence ------------------------------------------------------------------------------------------------
- */
+/* ---- words that are heard, and silence ---------------------------------------------------------------------------- */
 
 static vg_status find_moments(const double *onset, const double *offset, int64_t words, vg_anchor anchor, double *moments)
 {

@@ -172,8 +172,7 @@ void vg_sphere_turn(const vg_sphere *s, const vg_rotation *rotation, int32_t *ne
     }
 }
 
-/* ---- rotations ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- rotations ---------------------------------------------------------------------------------------------------- */
 
 /* A quaternion uniform over the unit sphere of four dimensions is a rotation uniform over all (Shoemake 1992, "Uniform random rotations",
  * Graphics Gems III, 124-132); its mirror image in the plane of y and z changes the sign of what leads from x to them and back. */

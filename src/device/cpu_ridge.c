@@ -131,26 +131,43 @@ vg_status vg_cpu_ridge_center(vg_device *d, const vg_ridge_center *c)
 
 /* ---- spread of every held-out set ---------------------------------------------------------------------------------- */
 
-/* Of columns first .. first + n - 1 the mean of a union of segments, and the sum of squares about it (the parallel-variance formula of
- * Chan, Golub & LeVeque 1983, eq. 2.1); the number of its rows. */
-VG_CLONES static int64_t pool(const vg_ridge_spread *s, const int32_t *list, int64_t count, int64_t first, int64_t n, double *mean,
-                              double *square)
+/* A union of segments, and every segment's means (segments, columns). */
+typedef struct {
+    const int32_t *begin, *segment;
+    int64_t count, columns;
+    const double *mean;
+} segment_union;
+
+static int64_t rows_of(const segment_union *u, int64_t i)
+{
+    return u->begin[u->segment[i] + 1] - u->begin[u->segment[i]];
+}
+
+/* The means of columns first .. first + n - 1, and the number of rows. */
+VG_CLONES static int64_t take_means(const segment_union *u, int64_t first, int64_t n, double *mean)
 {
     int64_t rows = 0;
-    for (int64_t v = 0; v < n; v++)
-        mean[v] = square[v] = 0;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t here = s->begin[list[i] + 1] - s->begin[list[i]];
-        const double *from = s->mean + list[i] * s->columns + first;
+    memset(mean, 0, (size_t)n * sizeof *mean);
+    for (int64_t i = 0; i < u->count; i++) {
+        double here = (double)rows_of(u, i);
+        const double *from = u->mean + u->segment[i] * u->columns + first;
         for (int64_t v = 0; v < n; v++)
-            mean[v] += (double)here * from[v];
-        rows += here;
+            mean[v] += here * from[v];
+        rows += rows_of(u, i);
     }
     for (int64_t v = 0; v < n; v++)
         mean[v] = rows > 0 ? mean[v] / (double)rows : 0.0;
-    for (int64_t i = 0; i < count; i++) {
-        double here = (double)(s->begin[list[i] + 1] - s->begin[list[i]]);
-        const double *from = s->mean + list[i] * s->columns + first, *spread = s->square + list[i] * s->columns + first;
+    return rows;
+}
+
+/* And the sums of squares about them, from the segments' own (the parallel-variance formula of Chan, Golub & LeVeque 1983, eq. 2.1). */
+VG_CLONES static int64_t pool(const segment_union *u, const double *squares, int64_t first, int64_t n, double *mean, double *square)
+{
+    int64_t rows = take_means(u, first, n, mean);
+    memset(square, 0, (size_t)n * sizeof *square);
+    for (int64_t i = 0; i < u->count; i++) {
+        double here = (double)rows_of(u, i);
+        const double *from = u->mean + u->segment[i] * u->columns + first, *spread = squares + u->segment[i] * u->columns + first;
         for (int64_t v = 0; v < n; v++)
             square[v] += spread[v] + here * (from[v] - mean[v]) * (from[v] - mean[v]);
     }
@@ -167,8 +184,10 @@ static void spread_columns(const vg_ridge_spread *s, int64_t set, int64_t first,
 {
     double mean[ACROSS], square[ACROSS], train_mean[ACROSS], train_square[ACROSS];
     int64_t test = s->test_begin[set], train = s->train_begin[set];
-    int64_t rows = pool(s, s->test + test, s->test_begin[set + 1] - test, first, n, mean, square);
-    int64_t trained = pool(s, s->train + train, s->train_begin[set + 1] - train, first, n, train_mean, train_square);
+    const segment_union held_out = {s->begin, s->test + test, s->test_begin[set + 1] - test, s->columns, s->mean};
+    const segment_union training = {s->begin, s->train + train, s->train_begin[set + 1] - train, s->columns, s->mean};
+    int64_t rows = pool(&held_out, s->square, first, n, mean, square);
+    int64_t trained = pool(&training, s->square, first, n, train_mean, train_square);
     for (int64_t v = 0; v < n; v++) {
         int64_t at = set * s->columns + first + v;
         s->variance[at] = is_constant(rows, mean[v], square[v]) ? 0.0 : square[v];
@@ -241,21 +260,6 @@ vg_status vg_cpu_ridge_combine(vg_device *d, const vg_ridge_combine *c)
     return VG_OK;
 }
 
-/* Means of columns first .. first + n - 1 over the rows of a union of segments. */
-static void join_means(const vg_ridge_join *j, int64_t first, int64_t n, double *mean)
-{
-    int64_t rows = 0;
-    memset(mean, 0, (size_t)n * sizeof *mean);
-    for (int64_t i = 0; i < j->segments; i++) {
-        int64_t here = j->begin[j->segment[i] + 1] - j->begin[j->segment[i]];
-        for (int64_t v = 0; v < n; v++)
-            mean[v] += (double)here * j->mean[j->segment[i] * j->columns + first + v];
-        rows += here;
-    }
-    for (int64_t v = 0; v < n; v++)
-        mean[v] = rows > 0 ? mean[v] / (double)rows : 0.0;
-}
-
 /* One row with the distance of its segment's mean from that of all. */
 static inline void join_row(const vg_ridge_join *j, int64_t from, int64_t to, int64_t n, const double *shift)
 {
@@ -276,7 +280,8 @@ VG_CLONES static void join_columns(const vg_ridge_join *j, int64_t first, int64_
 {
     double mean[ACROSS], shift[ACROSS];
     int64_t to = 0;
-    join_means(j, first, n, mean);
+    const segment_union all = {j->begin, j->segment, j->segments, j->columns, j->mean};
+    take_means(&all, first, n, mean);
     for (int64_t i = 0; i < j->segments; i++) {
         for (int64_t v = 0; v < n; v++)
             shift[v] = j->mean[j->segment[i] * j->columns + first + v] - mean[v];

@@ -129,8 +129,7 @@ vg_status vg_evidence_write_table(fit_job *job, const fit_evidence *evidence, in
 /* The members of such a table after those of its own: count is added to. */
 void vg_evidence_members(const fit_job *job, vg_store_member *members, int64_t *count);
 
-/* ---- numbers of shifts ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- numbers of shifts -------------------------------------------------------------------------------------------- */
 
 /* This rank's shifts against the observed number: how many are no smaller, no larger; their sum, in 2^-40, and how many there are. */
 typedef struct {

@@ -236,7 +236,7 @@ vg_status vg_explained_open(const vg_study *study, const vg_stories *stories, vg
 {
     const vg_study_model *model = &study->models[m];
     const int64_t program = 100000000, share = (memory.bytes - program) / study->model_count; /* program: its own and its libraries' */
-    const int sharers = strncmp(device->name, "cpu", 3) == 0 ? memory.sharers : 1;
+    const int sharers = device->host ? memory.sharers : 1;
     const vg_model_options options = {.random = strcmp(model->init, "random") == 0,
                                       .seed = (uint64_t)model->seed,
                                       .precision = strcmp(model->precision, "tf32") == 0   ? VG_TF32

@@ -181,8 +181,7 @@ vg_status vg_null_plan(const vg_study *study, const int64_t *run_rows, int64_t r
  * nothing where there is none. */
 vg_status vg_null_check(const vg_study *study, int64_t shortest_run, int64_t voxels, double flops, FILE *out);
 
-/* ---- spheres that maps are turned on (spins.c) ----------------------------------------------------------------------------------------
- */
+/* ---- spheres that maps are turned on (spins.c) -------------------------------------------------------------------- */
 
 typedef struct {
     vg_sphere *side[2]; /* left, right; NULL: not given */

@@ -54,8 +54,7 @@ vg_status vg_spheres_match(const vg_study *study, const vg_spheres *spheres, con
     return VG_OK;
 }
 
-/* ---- before the fits ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- before the fits ---------------------------------------------------------------------------------------------- */
 
 typedef struct fit_spins {
     vg_spheres spheres;
@@ -96,6 +95,14 @@ void vg_spins_free(fit_choices *c)
     free(s);
 }
 
+/* Why there are no spins of so many subjects on spheres; NULL: there are. */
+static const char *why_none(const vg_study *study, int64_t subjects)
+{
+    return subjects == 0            ? "the responses do not lie on a surface (no voxel has a hemisphere and a vertex)"
+           : study->null.spins == 0 ? "null.spins is 0"
+                                    : NULL;
+}
+
 vg_status vg_spins_about(const fit_job *job, char **about)
 {
     const fit_spins *s = job->statistics->choices->spins;
@@ -103,17 +110,14 @@ vg_status vg_spins_about(const fit_job *job, char **about)
         return vg_format(about, "%lld rotations, of the spheres that %lld of %lld subjects lie on", (long long)s->count,
                          (long long)s->subjects, (long long)job->subject_count);
     return vg_format(about, "none: %s",
-                     s->vertices == 0   ? "surface.left_sphere and surface.right_sphere are not given"
-                     : s->subjects == 0 ? "the responses do not lie on a surface (no voxel has a hemisphere and a vertex)"
-                                        : "null.spins is 0");
+                     s->vertices == 0 ? "surface.left_sphere and surface.right_sphere are not given" : why_none(job->study, s->subjects));
 }
 
 void vg_spins_check(const vg_study *study, int64_t subjects, FILE *out)
 {
-    const char *none = subjects == 0             ? "the responses do not lie on a surface (no voxel has a hemisphere and a vertex)"
-                       : study->null.spins == 0  ? "null.spins is 0"
-                       : study->null.shifts == 0 ? "a layer is preferred where it passes its null: null.shifts"
-                                                 : NULL;
+    const char *none = why_none(study, subjects);
+    if (none == NULL && study->null.shifts == 0)
+        none = "a layer is preferred where it passes its null: null.shifts";
     if (*study->sphere[0] == '\0' && *study->sphere[1] == '\0')
         return;
     if (none != NULL)

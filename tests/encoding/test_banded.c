@@ -7,25 +7,11 @@
 
 #include <cmocka.h>
 
-#include "device.h"
+#include "bed.h"
 #include "twin.h"
 
-static vg_device *device;
 static const double alphas[] = {10, 0.1, 1000, 1, 100, 1e4};
 enum { ALPHAS = 6 };
-
-static int open_device(void **state)
-{
-    (void)state;
-    return vg_device_open(test_device_spec(), 0, 2, &device) == VG_OK ? 0 : -1;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    vg_device_close(device);
-    return 0;
-}
 
 static vg_samples samples(const double *x, int64_t rows, int64_t columns, int64_t ld)
 {

@@ -9,24 +9,9 @@
 
 #include <cmocka.h>
 
-#include "device.h"
+#include "bed.h"
 #include "ridge.h"
 #include "twin.h"
-
-static vg_device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    return vg_device_open(test_device_spec(), 0, 2, &device) == VG_OK ? 0 : -1;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    vg_device_close(device);
-    return 0;
-}
 
 static void must(vg_status status)
 {
